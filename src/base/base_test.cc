@@ -1,0 +1,94 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/seqpacket.h"
+
+namespace lazaret {
+namespace {
+
+constexpr std::string_view kAbcHex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+TEST(Sha256, MatchesFips180Example) { EXPECT_EQ(Sha256::Of(AsBytes("abc")).Hex(), kAbcHex); }
+
+TEST(Sha256, IsTheSameForEverySplit) {
+  const std::string text = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+  const Digest whole = Sha256::Of(AsBytes(text));
+  Sha256 hasher;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    hasher.Update(AsBytes(text).first(i));
+    hasher.Update(AsBytes(text).subspan(i));
+    EXPECT_EQ(hasher.Finish(), whole) << "split at " << i;
+  }
+}
+
+TEST(Digest, RoundTripsThroughHex) {
+  const auto digest = Digest::FromHex(kAbcHex);
+  ASSERT_TRUE(digest);
+  EXPECT_EQ(digest->Hex(), kAbcHex);
+  EXPECT_EQ(Digest::FromBytes(digest->AsSpan()), digest);
+}
+
+TEST(Digest, RefusesAnythingButSixtyFourLowerCaseDigits) {
+  EXPECT_FALSE(Digest::FromHex(kAbcHex.substr(1)));
+  EXPECT_FALSE(Digest::FromHex(std::string(kAbcHex) + "0"));
+  EXPECT_FALSE(Digest::FromHex("BA" + std::string(kAbcHex.substr(2))));
+  EXPECT_FALSE(Digest::FromHex("g" + std::string(kAbcHex.substr(1))));
+  EXPECT_FALSE(Digest::FromHex(""));
+  EXPECT_FALSE(Digest::FromBytes(AsBytes(kAbcHex.substr(0, 31))));
+}
+
+TEST(FormatRfc3339, PadsEveryField) {
+  const WallTime time = std::chrono::sys_days{std::chrono::March / 4 / 2026} + std::chrono::hours(5) +
+                        std::chrono::minutes(6) + seconds(7) + milliseconds(8);
+  EXPECT_EQ(FormatRfc3339(time), "2026-03-04T05:06:07.008Z");
+}
+
+TEST(EscapeJson, EscapesControlsAndQuotesAndKeepsUtf8) {
+  EXPECT_EQ(EscapeJson("a\"b\\c\n\x01z"), "a\\\"b\\\\c\\n\\u0001z");
+  EXPECT_EQ(EscapeJson("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
+}
+
+TEST(EscapeJson, ReplacesBytesThatAreNotUtf8) {
+  EXPECT_EQ(EscapeJson("\xFF"), "\\ufffd");
+  EXPECT_EQ(EscapeJson("\xC0\xAF"), "\\ufffd\\ufffd") << "overlong";
+  EXPECT_EQ(EscapeJson("\xED\xA0\x80"), "\\ufffd\\ufffd\\ufffd") << "surrogate";
+  EXPECT_EQ(EscapeJson("\xE2\x82"), "\\ufffd\\ufffd") << "cut off";
+}
+
+TEST(Seqpacket, CarriesBytesAndDescriptors) {
+  auto pair = MakeSeqpacketPair();
+  ASSERT_TRUE(pair);
+  UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int fds[] = {file.Get()};
+  ASSERT_TRUE(SendPacket(pair->first.Get(), AsBytes("hello"), fds));
+  auto packet = ReceivePacket(pair->second.Get());
+  ASSERT_TRUE(packet);
+  EXPECT_EQ(AsText(packet->bytes), "hello");
+  ASSERT_EQ(packet->fds.size(), 1u);
+  EXPECT_TRUE(::fcntl(packet->fds[0].Get(), F_GETFD) & FD_CLOEXEC);
+}
+
+TEST(Seqpacket, SaysThatThePeerIsGone) {
+  auto pair = MakeSeqpacketPair();
+  ASSERT_TRUE(pair);
+  pair->first.Reset();
+  EXPECT_EQ(ReceivePacket(pair->second.Get()).error().code, Errc::kDisconnected);
+  EXPECT_EQ(SendPacket(pair->second.Get(), AsBytes("x")).error().code, Errc::kDisconnected);
+}
+
+TEST(Seqpacket, RefusesMoreDescriptorsThanAgreed) {
+  auto pair = MakeSeqpacketPair();
+  ASSERT_TRUE(pair);
+  const std::vector<int> fds(kMaxPacketFds + 1, pair->first.Get());
+  EXPECT_EQ(SendPacket(pair->first.Get(), AsBytes("x"), fds).error().code, Errc::kTooLarge);
+  EXPECT_TRUE(SendPacket(pair->first.Get(), AsBytes("x"), std::span(fds).first(kMaxPacketFds)));
+}
+
+}  // namespace
+}  // namespace lazaret

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <string>
+
+namespace lazaret {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using SteadyTime = std::chrono::steady_clock::time_point;
+// Milliseconds since 1970 in UTC: what is stored and shown.
+using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
+// Where time comes from, so that tests own it. Thread-safe.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual WallTime Now() const = 0;
+  virtual SteadyTime SteadyNow() const = 0;
+};
+
+class SystemClock final : public Clock {
+ public:
+  WallTime Now() const override {
+    return std::chrono::floor<milliseconds>(std::chrono::system_clock::now());
+  }
+  SteadyTime SteadyNow() const override { return std::chrono::steady_clock::now(); }
+};
+
+// A clock for tests: stands still until Advance.
+class FakeClock final : public Clock {
+ public:
+  WallTime Now() const override {
+    std::lock_guard lock(mutex_);
+    return wall_;
+  }
+  SteadyTime SteadyNow() const override {
+    std::lock_guard lock(mutex_);
+    return steady_;
+  }
+  void Advance(milliseconds by) {
+    std::lock_guard lock(mutex_);
+    wall_ += by;
+    steady_ += by;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  WallTime wall_{std::chrono::sys_days{std::chrono::January / 1 / 2026}};
+  SteadyTime steady_{std::chrono::hours{1}};
+};
+
+// RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z".
+std::string FormatRfc3339(WallTime time);
+
+}  // namespace lazaret

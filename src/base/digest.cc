@@ -1,0 +1,90 @@
+#include "base/digest.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace lazaret {
+
+std::optional<Digest> Digest::FromBytes(Bytes bytes) {
+  if (bytes.size() != kSize) return std::nullopt;
+  std::array<std::byte, kSize> copy;
+  std::ranges::copy(bytes, copy.begin());
+  return Digest(copy);
+}
+
+std::optional<Digest> Digest::FromHex(std::string_view hex) {
+  if (hex.size() != 2 * kSize) return std::nullopt;
+  const auto nibble = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+  };
+  std::array<std::byte, kSize> bytes;
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const int high = nibble(hex[2 * i]);
+    const int low = nibble(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes[i] = static_cast<std::byte>(high << 4 | low);
+  }
+  return Digest(bytes);
+}
+
+std::string Digest::Hex() const {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex(2 * kSize, '0');
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const auto value = std::to_integer<unsigned>(bytes_[i]);
+    hex[2 * i] = kDigits[value >> 4];
+    hex[2 * i + 1] = kDigits[value & 15];
+  }
+  return hex;
+}
+
+struct Sha256::Context {
+  EVP_MD* algorithm = nullptr;
+  EVP_MD_CTX* evp = nullptr;
+
+  ~Context() {
+    EVP_MD_CTX_free(evp);
+    EVP_MD_free(algorithm);
+  }
+  void Start() {
+    if (EVP_DigestInit_ex2(evp, algorithm, nullptr) != 1) throw std::runtime_error("OpenSSL cannot start SHA-256");
+  }
+};
+
+Sha256::Sha256() : context_(std::make_unique<Context>()) {
+  // Fetched once: an implicit fetch at each start costs more than hashing a kilobyte (EVP_MD_fetch(3)).
+  context_->algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  context_->evp = EVP_MD_CTX_new();
+  if (context_->algorithm == nullptr || context_->evp == nullptr) throw std::runtime_error("OpenSSL has no SHA-256");
+  context_->Start();
+}
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+void Sha256::Update(Bytes bytes) {
+  if (EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()) != 1) throw std::runtime_error("SHA-256 failed");
+}
+
+Digest Sha256::Finish() {
+  std::array<std::byte, Digest::kSize> bytes;
+  unsigned length = 0;
+  if (EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(bytes.data()), &length) != 1 ||
+      length != bytes.size()) {
+    throw std::runtime_error("SHA-256 failed");
+  }
+  context_->Start();
+  return Digest(bytes);
+}
+
+Digest Sha256::Of(Bytes bytes) {
+  Sha256 hasher;
+  hasher.Update(bytes);
+  return hasher.Finish();
+}
+
+}  // namespace lazaret

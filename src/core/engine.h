@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "core/content.h"
+#include "core/verdict.h"
+
+namespace lazaret {
+
+// Turns content into a verdict.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // What scans are made with now; null while the engine cannot scan. Any thread.
+  virtual EngineInfoPtr Current() const = 0;
+  // Why Current() is null, in one sentence for an operator. Any thread.
+  virtual std::string NotReadyReason() const = 0;
+  // How many scans can run at once; at least 1.
+  virtual std::size_t Slots() const = 0;
+
+  // Scans `content`, which must outlive the call. The engine's executor only. A content that cannot be judged is an
+  // `unscannable` verdict, also after its scan passed `deadline` or crashed the engine; an Error says that nothing
+  // was found out about it: kUnavailable when no engine is ready, kCancelled when the caller was cancelled.
+  virtual aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime deadline) = 0;
+};
+
+}  // namespace lazaret

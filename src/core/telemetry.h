@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "core/verdict.h"
+
+namespace lazaret {
+
+enum class CacheResult { kHit, kMiss, kStale, kError };
+// Why a scanner process ended.
+enum class ScannerEnd { kRecycled, kCrashed, kDeadline, kCancelled, kShutdown };
+
+// Where the parts report what happens, to be counted. Every method is thread-safe and does not block; the base class
+// ignores everything.
+class Telemetry {
+ public:
+  virtual ~Telemetry() = default;
+  // `route` is the pattern with static storage, such as "/v1/scans/{id}"; never what the client sent.
+  virtual void OnRequest(std::string_view /*route*/, int /*status*/, std::chrono::duration<double> /*took*/) {}
+  virtual void OnVerdict(VerdictKind, Reason, bool /*cached*/) {}
+  virtual void OnCacheLookup(CacheResult) {}
+  virtual void OnCacheWriteFailed() {}
+  virtual void OnScan(std::chrono::duration<double> /*in_engine*/, std::uint64_t /*bytes*/) {}
+  virtual void OnCoalesced() {}
+  virtual void OnRefused(std::string_view /*static why*/) {}
+  // From the first to the last byte of one upload.
+  virtual void OnSpooled(std::chrono::duration<double> /*took*/, std::uint64_t /*bytes*/) {}
+  virtual void OnScannerStarted() {}
+  virtual void OnScannerEnded(ScannerEnd) {}
+  virtual void OnZygoteRestarted() {}
+};
+
+}  // namespace lazaret
