@@ -13,6 +13,13 @@
 
 namespace lazaret {
 
+// One official signature database, for people.
+struct DatabaseVersion {
+  std::string name;  // "daily", "main", "bytecode"
+  std::uint32_t version;
+  WallTime built_at;
+};
+
 // Everything about an engine that can change a verdict, and how it is shown to people.
 struct EngineInfo {
   Digest signature_set;             // over every database file's name and content
@@ -23,6 +30,10 @@ struct EngineInfo {
   std::optional<WallTime> built_at;  // of the newest database; empty when the databases do not say
   std::uint64_t signatures = 0;
   bool test_set = false;            // the built-in EICAR set: not fit for use
+
+  // Of the engine that runs now, not kept by stores.
+  std::vector<DatabaseVersion> databases;
+  std::vector<std::string> isolation;  // what the scanners are confined by: "seccomp", "landlock", ...
 
   // A verdict of `*this` answers for `other`.
   bool SameIdentity(const EngineInfo& other) const {

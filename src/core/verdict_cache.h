@@ -22,6 +22,9 @@ class VerdictCache {
  public:
   virtual ~VerdictCache() = default;
 
+  // What is known without waiting; null says nothing. Any thread.
+  virtual VerdictPtr Peek(const Digest& /*digest*/) { return nullptr; }
+
   // Null when nothing is stored under `digest` or what was has expired. The entry may be stale: compare its engine.
   // Any executor; resumes on the caller's. A cache that cannot be read is kUnavailable or kCorrupt, never a miss.
   virtual aio::Task<Result<VerdictPtr>> Find(Digest digest) = 0;

@@ -1,0 +1,53 @@
+#include "clamav/engine_identity.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lazaret::clamav {
+namespace {
+
+// Raise it when the scanner's options or its rules for clean, infected and unscannable change: every verdict that
+// was made by the old rules becomes stale.
+constexpr int kVerdictRules = 1;
+
+std::string Label(const SignatureSnapshot& snapshot, const wire::Ready& ready) {
+  const std::string digest = snapshot.digest.Hex().substr(0, 8);
+  if (snapshot.test_set) return fmt::format("built-in EICAR test set, NOT FOR PRODUCTION, {}", digest);
+  std::string label;
+  for (const wire::DatabaseInfo& database : ready.databases) {
+    label += fmt::format("{} {}, ", database.name, database.version);
+  }
+  return label + digest;
+}
+
+}  // namespace
+
+EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadRequest& limits,
+                          const wire::Ready& ready) {
+  const std::string profile = fmt::format(
+      "lazaret engine profile\nrules {}\nlibclamav {} {}\nfeatures {}\nfile {}\nscan {}\nrecursion {}\nfiles {}\n"
+      "temporary {}\nmemory {}\npua {}\n",
+      kVerdictRules, ready.engine_version, ready.functionality_level, fmt::join(ready.features, " "),
+      limits.max_file_bytes, limits.max_scan_bytes, limits.max_recursion, limits.max_files, limits.temp_bytes,
+      limits.memory_bytes, limits.detect_pua);
+  EngineInfo info{.signature_set = snapshot.digest,
+                  .profile = Sha256::Of(AsBytes(profile)),
+                  .name = "ClamAV",
+                  .version = ready.engine_version,
+                  .signature_label = Label(snapshot, ready),
+                  .built_at = {},
+                  .signatures = ready.signatures,
+                  .test_set = snapshot.test_set,
+                  .databases = {},
+                  .isolation = ready.sandbox};
+  for (const wire::DatabaseInfo& database : ready.databases) {
+    const WallTime built_at{seconds(database.built_at)};
+    info.databases.push_back({database.name, database.version, built_at});
+    info.built_at = std::max(info.built_at.value_or(built_at), built_at);
+  }
+  return info;
+}
+
+}  // namespace lazaret::clamav

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/seqpacket.h"
+#include "base/unique_fd.h"
+#include "core/telemetry.h"
+#include "wire/scanner_protocol.h"
+
+namespace lazaret::clamav {
+
+// One running zygote: the process that holds the signatures and forks scanners. One executor. Destroying it kills
+// the process and, with it, every scanner that it forked.
+class Zygote {
+ public:
+  // Starts `program`. Call it on a thread that lives as long as the server: the kernel kills the zygote when the
+  // thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
+  static Result<std::unique_ptr<Zygote>> Spawn(const std::filesystem::path& program, const aio::Executor& executor);
+  ~Zygote();
+  Zygote(const Zygote&) = delete;
+  Zygote& operator=(const Zygote&) = delete;
+
+  Result<void> Send(const std::vector<std::byte>& message);
+  // The next message; kDisconnected once the zygote is gone.
+  aio::Task<Result<Packet>> Receive();
+  // Lets it end by itself: it takes its scanners along and cleans up. Returns when it has gone or at `deadline`.
+  aio::Task<> End(SteadyTime deadline);
+
+  int pid() const { return pid_; }
+
+ private:
+  Zygote(int pid, UniqueFd pidfd, UniqueFd control, const aio::Executor& executor);
+
+  int pid_;
+  boost::asio::posix::stream_descriptor pidfd_;
+  boost::asio::posix::stream_descriptor control_;
+};
+
+// One scanner process seen from the server. One executor, one scan at a time. Destroying it closes its socket, upon
+// which the process ends; only Kill is sure to end one that hangs.
+class ScannerProcess {
+ public:
+  ScannerProcess(const wire::Forked& forked, UniqueFd socket, UniqueFd pidfd, const aio::Executor& executor);
+  ~ScannerProcess();
+
+  // kDisconnected when the scanner died, kMalformed when it answered what no scanner of ours would.
+  aio::Task<Result<wire::Outcome>> Scan(int content, std::uint64_t size, milliseconds time_limit);
+  // SIGKILL; `why` is what its end will be counted as.
+  void Kill(ScannerEnd why);
+  // Lets it end by itself, to be replaced.
+  void Retire();
+
+  std::uint32_t slot() const { return slot_; }
+  int pid() const { return pid_; }
+  std::uint64_t scans() const { return scans_; }
+  ScannerEnd end() const { return end_; }
+  SteadyTime started() const { return started_; }
+
+ private:
+  const std::uint32_t slot_;
+  const int pid_;
+  const SteadyTime started_;
+  UniqueFd pidfd_;
+  boost::asio::posix::stream_descriptor socket_;
+  std::uint64_t scans_ = 0;
+  ScannerEnd end_ = ScannerEnd::kCrashed;
+};
+
+}  // namespace lazaret::clamav

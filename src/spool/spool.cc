@@ -1,0 +1,233 @@
+#include "spool/spool.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace lazaret {
+namespace {
+
+// Up to this size a content is kept in the process's own memory: most requests are answered from the cache and never
+// need a descriptor.
+constexpr std::uint64_t kSmallBytes = 64 * 1024;
+constexpr std::uint64_t kMemoryStep = 64 * 1024;
+constexpr std::uint64_t kDiskStep = 16 * 1024 * 1024;
+
+constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step * step; }
+
+Result<void> WriteAll(int fd, Bytes bytes, std::string_view doing) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return std::unexpected(SystemError(doing, errno));
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<UniqueFd> MakeMemoryFile() {
+  UniqueFd fd(::memfd_create("lazaret-content", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return std::unexpected(SystemError("memfd_create", errno));
+  return fd;
+}
+
+// From here on nobody can change the bytes any more, through whatever descriptor (memfd_create(2), fcntl(2)).
+Result<void> Seal(int fd) {
+  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+    return std::unexpected(SystemError("sealing a content", errno));
+  }
+  return {};
+}
+
+// A second descriptor of the same file that cannot write.
+Result<UniqueFd> ReopenReadOnly(int fd) {
+  UniqueFd read_only(::open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!read_only) return std::unexpected(SystemError("reopening a content for reading", errno));
+  return read_only;
+}
+
+class SpooledContent final : public Content {
+ public:
+  SpooledContent(Digest digest, std::uint64_t size, std::string small, UniqueFd fd, Reservation memory,
+                 Reservation disk)
+      : digest_(digest),
+        size_(size),
+        small_(std::move(small)),
+        memory_(std::move(memory)),
+        disk_(std::move(disk)),
+        fd_(std::move(fd)) {}
+
+  const Digest& digest() const override { return digest_; }
+  std::uint64_t size() const override { return size_; }
+
+  Result<int> Descriptor() override {
+    if (fd_) return fd_.Get();
+    auto fd = MakeMemoryFile();
+    if (!fd) return std::unexpected(fd.error());
+    if (auto written = WriteAll(fd->Get(), AsBytes(small_), "writing a content to memory"); !written) {
+      return std::unexpected(written.error());
+    }
+    if (auto sealed = Seal(fd->Get()); !sealed) return std::unexpected(sealed.error());
+    fd_ = *std::move(fd);
+    small_ = {};
+    return fd_.Get();
+  }
+
+ private:
+  const Digest digest_;
+  const std::uint64_t size_;
+  std::string small_;
+  // Given back after the descriptor is closed: members go in reverse order.
+  Reservation memory_;
+  Reservation disk_;
+  UniqueFd fd_;
+};
+
+Error MemoryFull(const Spool& spool) {
+  return {Errc::kOverloaded, fmt::format("all {} bytes of memory for contents are in use (content.memory_budget)",
+                                         spool.settings().memory_budget)};
+}
+
+Error DiskFull(const Spool& spool) {
+  return {Errc::kOverloaded, fmt::format("all {} bytes of disk for contents are in use (content.disk_budget)",
+                                         spool.settings().disk_budget)};
+}
+
+Error TooLarge(const Spool& spool) {
+  return {Errc::kTooLarge, fmt::format("the content is larger than the limit of {} bytes (content.max_size)",
+                                       spool.settings().max_content)};
+}
+
+}  // namespace
+
+Spool::Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool)
+    : settings_(std::move(settings)),
+      directory_(std::move(directory)),
+      pool_(pool),
+      memory_(settings_.memory_budget),
+      disk_(settings_.disk_budget) {}
+
+Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::BlockingPool& disk) {
+  std::error_code failed;
+  std::filesystem::create_directories(settings.directory, failed);
+  const std::string& path = settings.directory.native();
+  if (failed) {
+    return Fail(Errc::kUnavailable, fmt::format("cannot create the content directory {}: {}; choose another with --data",
+                                                path, failed.message()));
+  }
+  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return std::unexpected(SystemError("opening the content directory " + path, errno));
+  (void)::fchmod(directory.Get(), 0700);
+  const UniqueFd probe(::openat(directory.Get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!probe) {
+    return std::unexpected(
+        SystemError(fmt::format("cannot create files in the content directory {} (a file system with O_TMPFILE is "
+                                "needed: ext4, xfs, btrfs, tmpfs)",
+                                path),
+                    errno));
+  }
+  return std::unique_ptr<Spool>(new Spool(std::move(settings), std::move(directory), disk));
+}
+
+Result<void> Spool::CheckRoom(std::optional<std::uint64_t> size) const {
+  const std::uint64_t bytes = size.value_or(0);
+  if (bytes > settings_.max_content) return std::unexpected(TooLarge(*this));
+  if (bytes > settings_.memory_file_size) {
+    if (!disk_.HasRoomFor(RoundUp(bytes, kDiskStep))) return std::unexpected(DiskFull(*this));
+  } else if (!memory_.HasRoomFor(RoundUp(bytes + 1, kMemoryStep))) {
+    return std::unexpected(MemoryFull(*this));
+  }
+  return {};
+}
+
+SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {
+  SpoolWriter writer(*this, expected_size.value_or(0) > settings_.memory_file_size);
+  writer.memory_ = memory_.Open();
+  writer.disk_ = disk_.Open();
+  return writer;
+}
+
+aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
+  if (bytes.size() > spool_->settings_.max_content - size_) co_return std::unexpected(TooLarge(*spool_));
+  if (!to_file_ && size_ + bytes.size() > spool_->settings_.memory_file_size) to_file_ = true;
+  if (to_file_) co_return co_await AppendToFile(bytes);
+  co_return AppendToMemory(bytes);
+}
+
+Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
+  const std::uint64_t new_size = size_ + bytes.size();
+  if (!memory_.GrowTo(RoundUp(new_size, kMemoryStep))) return std::unexpected(MemoryFull(*spool_));
+  if (!memory_file_ && new_size > kSmallBytes) {
+    if (auto moved = MoveToMemoryFile(); !moved) return moved;
+  }
+  if (memory_file_) {
+    if (auto written = WriteAll(memory_file_.Get(), bytes, "writing a content to memory"); !written) return written;
+  } else {
+    small_ += AsText(bytes);
+  }
+  hasher_.Update(bytes);
+  size_ = new_size;
+  return {};
+}
+
+Result<void> SpoolWriter::MoveToMemoryFile() {
+  auto fd = MakeMemoryFile();
+  if (!fd) return std::unexpected(fd.error());
+  memory_file_ = *std::move(fd);
+  auto written = WriteAll(memory_file_.Get(), AsBytes(small_), "writing a content to memory");
+  small_ = {};
+  return written;
+}
+
+aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
+  const std::uint64_t new_size = size_ + bytes.size();
+  if (!disk_.GrowTo(RoundUp(new_size, kDiskStep))) co_return std::unexpected(DiskFull(*spool_));
+  auto written = co_await spool_->pool_.Run([&]() -> Result<void> {
+    if (!file_) {
+      file_ = UniqueFd(::openat(spool_->directory_.Get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+      if (!file_) return std::unexpected(SystemError("creating a content file", errno));
+      if (!small_.empty()) {
+        if (auto moved = WriteAll(file_.Get(), AsBytes(small_), "writing a content file"); !moved) return moved;
+        small_ = {};
+      }
+      off_t offset = 0;
+      while (memory_file_ && static_cast<std::uint64_t>(offset) < size_) {
+        if (::sendfile(file_.Get(), memory_file_.Get(), &offset, size_ - static_cast<std::uint64_t>(offset)) <= 0) {
+          return std::unexpected(SystemError("writing a content file", errno));
+        }
+      }
+      memory_file_.Reset();
+    }
+    hasher_.Update(bytes);
+    return WriteAll(file_.Get(), bytes, "writing a content file");
+  });
+  memory_.Release();
+  size_ = new_size;
+  co_return written;
+}
+
+Result<ContentPtr> SpoolWriter::Finish() {
+  UniqueFd fd;
+  if (file_) {
+    auto read_only = ReopenReadOnly(file_.Get());
+    if (!read_only) return std::unexpected(read_only.error());
+    fd = *std::move(read_only);
+    file_.Reset();
+  } else if (memory_file_) {
+    if (auto sealed = Seal(memory_file_.Get()); !sealed) return std::unexpected(sealed.error());
+    fd = std::move(memory_file_);
+  }
+  return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd),
+                                          std::move(memory_), std::move(disk_));
+}
+
+}  // namespace lazaret

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "aio/blocking_pool.h"
+#include "aio/task.h"
+#include "base/digest.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "core/content.h"
+#include "spool/budget.h"
+
+namespace lazaret {
+
+struct SpoolSettings {
+  std::filesystem::path directory;     // for contents that are too large for memory; made when missing
+  std::uint64_t max_content = 0;       // bytes of one content
+  std::uint64_t memory_file_size = 0;  // contents up to this many bytes stay in memory
+  std::uint64_t memory_budget = 0;     // bytes of all contents in memory
+  std::uint64_t disk_budget = 0;       // bytes of all contents in files
+};
+
+class SpoolWriter;
+
+// Makes writers and holds their budgets. Thread-safe; outlives its writers and their contents.
+class Spool {
+ public:
+  // An error names what is wrong with the directory and the cure. The files have no name (open(2), O_TMPFILE), so
+  // nothing is left behind, however the process ends.
+  static Result<std::unique_ptr<Spool>> Open(SpoolSettings settings, aio::BlockingPool& disk);
+
+  // Whether a content of `size` bytes (of a small one when unknown) could be taken in now. kTooLarge when it never
+  // could, kOverloaded when there is no room now: for refusing before the body is read.
+  Result<void> CheckRoom(std::optional<std::uint64_t> size) const;
+
+  // `expected_size` chooses the right place from the start; a wrong one only costs time.
+  SpoolWriter NewWriter(std::optional<std::uint64_t> expected_size);
+
+  std::uint64_t memory_used() const { return memory_.used(); }
+  std::uint64_t disk_used() const { return disk_.used(); }
+  const SpoolSettings& settings() const { return settings_; }
+
+ private:
+  friend class SpoolWriter;
+  Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool);
+
+  const SpoolSettings settings_;
+  UniqueFd directory_;
+  aio::BlockingPool& pool_;
+  Budget memory_;
+  Budget disk_;
+};
+
+// Takes in one content, piece by piece: counts, hashes and stores it in constant memory. One task at a time.
+// Dropping a writer gives everything back.
+class SpoolWriter {
+ public:
+  SpoolWriter(SpoolWriter&&) = default;
+
+  // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget or the disk
+  // is full. After an error the writer can only be dropped.
+  aio::Task<Result<void>> Append(Bytes bytes);
+
+  // The content that is complete now. Call once.
+  Result<ContentPtr> Finish();
+
+  std::uint64_t size() const { return size_; }
+
+ private:
+  friend class Spool;
+  SpoolWriter(Spool& spool, bool in_file) : spool_(&spool), to_file_(in_file) {}
+
+  Result<void> AppendToMemory(Bytes bytes);
+  aio::Task<Result<void>> AppendToFile(Bytes bytes);
+  Result<void> MoveToMemoryFile();
+
+  Spool* spool_;
+  bool to_file_;
+  Sha256 hasher_;
+  std::uint64_t size_ = 0;
+  Reservation memory_;
+  Reservation disk_;
+  std::string small_;  // until there is too much for it
+  UniqueFd memory_file_;
+  UniqueFd file_;
+};
+
+}  // namespace lazaret

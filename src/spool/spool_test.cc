@@ -1,0 +1,172 @@
+#include "spool/spool.h"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <string>
+
+namespace lazaret {
+namespace {
+
+namespace asio = boost::asio;
+
+std::string Pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 7 + i / 251);
+  return text;
+}
+
+std::string ReadAll(int fd) {
+  std::string text;
+  char buffer[65536];
+  ssize_t n;
+  while ((n = ::pread(fd, buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0) {
+    text.append(buffer, static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+class SpoolTest : public testing::Test {
+ protected:
+  SpoolTest() {
+    settings_.directory = std::filesystem::path(testing::TempDir()) / ("spool" + std::to_string(::getpid()));
+    settings_.max_content = 1 << 20;
+    settings_.memory_file_size = 256 << 10;
+    settings_.memory_budget = 1 << 20;
+    settings_.disk_budget = 64 << 20;
+  }
+  ~SpoolTest() override { std::filesystem::remove_all(settings_.directory); }
+
+  void Open() {
+    auto spool = Spool::Open(settings_, pool_);
+    ASSERT_TRUE(spool) << spool.error().what;
+    spool_ = *std::move(spool);
+  }
+
+  Result<void> Append(SpoolWriter& writer, std::string_view text) {
+    asio::io_context io;
+    auto done = asio::co_spawn(io, writer.Append(AsBytes(text)), asio::use_future);
+    io.run();
+    return done.get();
+  }
+
+  ContentPtr Write(const std::string& text, std::size_t piece, std::optional<std::uint64_t> expected = {}) {
+    SpoolWriter writer = spool_->NewWriter(expected);
+    for (std::size_t at = 0; at < text.size(); at += piece) {
+      const auto appended = Append(writer, std::string_view(text).substr(at, piece));
+      EXPECT_TRUE(appended) << appended.error().what;
+    }
+    auto content = writer.Finish();
+    EXPECT_TRUE(content);
+    return *content;
+  }
+
+  aio::BlockingPool pool_{1};
+  SpoolSettings settings_;
+  std::unique_ptr<Spool> spool_;
+};
+
+TEST_F(SpoolTest, HoldsAndHashesEverySizeInItsPlace) {
+  Open();
+  for (const std::size_t size : {0ul, 1ul, 65535ul, 65536ul, 65537ul, 262143ul, 262144ul, 262145ul, 1048576ul}) {
+    for (const std::size_t piece : {1000ul, 65536ul, 2000000ul}) {
+      for (const bool expected : {false, true}) {
+        const std::string text = Pattern(size);
+        const ContentPtr content = Write(text, piece, expected ? std::optional<std::uint64_t>(size) : std::nullopt);
+        EXPECT_EQ(content->size(), size);
+        EXPECT_EQ(content->digest(), Sha256::Of(AsBytes(text)));
+        const auto fd = content->Descriptor();
+        ASSERT_TRUE(fd);
+        EXPECT_EQ(ReadAll(*fd), text) << size << " in pieces of " << piece;
+        EXPECT_EQ(spool_->disk_used() > 0, size > settings_.memory_file_size);
+        EXPECT_EQ(spool_->memory_used() > 0, size > 0 && size <= settings_.memory_file_size);
+      }
+    }
+  }
+  EXPECT_EQ(spool_->memory_used(), 0u);
+  EXPECT_EQ(spool_->disk_used(), 0u);
+}
+
+TEST_F(SpoolTest, NobodyCanChangeAContentThroughItsDescriptor) {
+  Open();
+  for (const std::size_t size : {10ul, 100000ul, 500000ul}) {
+    const ContentPtr content = Write(Pattern(size), 70000);
+    const int fd = *content->Descriptor();
+    EXPECT_LT(::pwrite(fd, "x", 1, 0), 0) << size;
+    EXPECT_LT(::ftruncate(fd, 1), 0) << size;
+  }
+}
+
+TEST_F(SpoolTest, LeavesNoNamesBehind) {
+  Open();
+  const ContentPtr content = Write(Pattern(500000), 70000);
+  EXPECT_TRUE(std::filesystem::is_empty(settings_.directory));
+}
+
+TEST_F(SpoolTest, TakesTheLargestContentAndNotOneByteMore) {
+  Open();
+  const ContentPtr content = Write(Pattern(settings_.max_content), 70000);
+  SpoolWriter writer = spool_->NewWriter({});
+  ASSERT_TRUE(Append(writer, Pattern(settings_.max_content)));
+  const auto more = Append(writer, "x");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Errc::kTooLarge);
+  EXPECT_TRUE(spool_->CheckRoom(settings_.max_content));
+  EXPECT_EQ(spool_->CheckRoom(settings_.max_content + 1).error().code, Errc::kTooLarge);
+}
+
+TEST_F(SpoolTest, RefusesWhenTheMemoryBudgetIsUsedUp) {
+  settings_.memory_budget = 128 << 10;
+  Open();
+  ContentPtr first = Write(Pattern(64 << 10), 70000);
+  EXPECT_TRUE(spool_->CheckRoom(1000));
+  const ContentPtr second = Write(Pattern(64 << 10), 70000);
+  EXPECT_EQ(spool_->CheckRoom(1000).error().code, Errc::kOverloaded);
+  SpoolWriter writer = spool_->NewWriter({});
+  EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
+  first.reset();
+  EXPECT_TRUE(spool_->CheckRoom(1000));
+  EXPECT_TRUE(Append(writer, "x"));
+}
+
+TEST_F(SpoolTest, RefusesWhenTheDiskBudgetIsUsedUp) {
+  settings_.disk_budget = 16 << 20;
+  Open();
+  ContentPtr first = Write(Pattern(500000), 70000);
+  EXPECT_EQ(spool_->CheckRoom(500000).error().code, Errc::kOverloaded);
+  SpoolWriter writer = spool_->NewWriter(500000);
+  EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
+  first.reset();
+  EXPECT_TRUE(spool_->CheckRoom(500000));
+}
+
+TEST_F(SpoolTest, GivesEverythingBackWhenAWriterIsDropped) {
+  Open();
+  {
+    SpoolWriter small = spool_->NewWriter({});
+    ASSERT_TRUE(Append(small, Pattern(100000)));
+    SpoolWriter large = spool_->NewWriter(600000);
+    ASSERT_TRUE(Append(large, Pattern(100000)));
+    EXPECT_GT(spool_->memory_used(), 0u);
+    EXPECT_GT(spool_->disk_used(), 0u);
+  }
+  EXPECT_EQ(spool_->memory_used(), 0u);
+  EXPECT_EQ(spool_->disk_used(), 0u);
+}
+
+TEST_F(SpoolTest, NamesADirectoryThatCannotBeUsed) {
+  settings_.directory = "/proc/lazaret";
+  const auto spool = Spool::Open(settings_, pool_);
+  ASSERT_FALSE(spool);
+  EXPECT_NE(spool.error().what.find("/proc/lazaret"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lazaret
