@@ -40,7 +40,7 @@ bool TaskGroup::Spawn(Task<> task) {
 }
 
 std::function<void()> TaskGroup::SpawnCancellable(Task<> task) {
-  if (closed_) return [] {};
+  if (closed_) return {};
   auto signal = std::make_shared<asio::cancellation_signal>();
   Start(std::move(task), signal);
   return [weak = std::weak_ptr(signal)] {

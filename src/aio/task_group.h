@@ -24,7 +24,8 @@ class TaskGroup {
 
   // Starts `task`; false, and it never runs, once the group is closed.
   bool Spawn(Task<> task);
-  // Starts `task` and lets the returned function cancel just this one, from the group's executor, at any time.
+  // Starts `task` and lets the returned function cancel just this one, from the group's executor, at any time. Empty,
+  // and the task never runs, once the group is closed.
   std::function<void()> SpawnCancellable(Task<> task);
 
   void Close();      // accept no more tasks

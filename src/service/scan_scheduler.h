@@ -1,0 +1,80 @@
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "service/lane_queue.h"
+
+namespace lazaret {
+
+struct SchedulerSettings {
+  std::size_t max_waiting = 10'000;        // scans that wait for a slot; more are refused
+  milliseconds max_wait{60'000};           // a scan that waited this long is given up
+  std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are short
+};
+
+// The bounded queue in front of the engine. One executor, but for what is marked otherwise.
+class ScanScheduler {
+ public:
+  // The right to run one scan; given back when it goes.
+  class Slot {
+   public:
+    Slot(Slot&& other) noexcept
+        : scheduler_(std::exchange(other.scheduler_, nullptr)), is_short_(other.is_short_), start_(other.start_) {}
+    Slot& operator=(Slot&&) = delete;
+    ~Slot();
+
+   private:
+    friend class ScanScheduler;
+    Slot(ScanScheduler* scheduler, bool is_short, SteadyTime start)
+        : scheduler_(scheduler), is_short_(is_short), start_(start) {}
+    ScanScheduler* scheduler_;
+    bool is_short_;
+    SteadyTime start_;
+  };
+
+  // `slots` is what the engine can do at once; with two or more, one of them is the express slot (see LaneQueue).
+  ScanScheduler(std::size_t slots, SchedulerSettings settings, const Clock& clock);
+
+  // Waits for its turn. kOverloaded when too many wait already or the turn does not come in time.
+  aio::Task<Result<Slot>> Acquire(std::uint64_t size);
+
+  // Any thread: whether Acquire would refuse now, how many wait, for how long the oldest does, and when a client that
+  // is refused should come again.
+  bool IsFull() const { return waiting() >= settings_.max_waiting; }
+  std::size_t waiting() const { return waiting_; }
+  milliseconds oldest_wait() const;
+  seconds RetryAfter() const;
+  const SchedulerSettings& settings() const { return settings_; }
+
+ private:
+  struct Waiter {
+    std::shared_ptr<boost::asio::steady_timer> timer;
+    SteadyTime since;
+  };
+  void StartWaiting();
+  void Forget(LaneQueue::Ticket ticket);
+  void Release(bool is_short, SteadyTime start);
+  void Publish();
+
+  const SchedulerSettings settings_;
+  const std::size_t ordinary_slots_;
+  const Clock& clock_;
+  LaneQueue queue_;
+  std::map<LaneQueue::Ticket, Waiter> waiters_;
+  double mean_scan_ms_ = 50;
+  std::atomic<std::size_t> waiting_ = 0;
+  std::atomic<SteadyTime::rep> oldest_since_ = 0;  // 0: nobody waits
+  std::atomic<std::int64_t> retry_after_s_ = 1;
+};
+
+}  // namespace lazaret

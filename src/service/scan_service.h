@@ -1,0 +1,105 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "aio/broadcast.h"
+#include "aio/task_group.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/content.h"
+#include "core/engine.h"
+#include "core/telemetry.h"
+#include "core/verdict_cache.h"
+#include "service/scan_scheduler.h"
+
+namespace lazaret {
+
+struct ScanServiceSettings {
+  SchedulerSettings queue;
+  milliseconds scan_deadline{120'000};  // from the start of one scan to its SIGKILL
+};
+
+// A verdict as it answers one request.
+struct Answer {
+  VerdictPtr verdict;  // never null
+  bool cached = false;  // no scan was made for this request
+  bool fresh = false;   // made with the signatures and engine that are in use now
+};
+
+enum class ScanStatus { kUnknown, kQueued, kScanning, kDone };
+
+// What is known of one content. `answer` is there exactly when `status` is kDone.
+struct ScanState {
+  ScanStatus status = ScanStatus::kUnknown;
+  std::optional<Answer> answer;
+};
+
+struct ServiceStatus {
+  EngineInfoPtr engine;          // null while no engine is ready
+  std::string not_ready_reason;  // then
+  std::size_t slots = 0;
+  std::size_t waiting = 0;
+  std::size_t max_waiting = 0;
+  milliseconds oldest_wait{0};
+};
+
+// The use cases behind every front door. Every method may be called from any executor and resumes on the caller's.
+class ScanService {
+ public:
+  // Scans run on `engine_executor`; everything else must outlive the service.
+  ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, aio::Executor engine_executor,
+              const Clock& clock, Log& log, Telemetry& telemetry);
+
+  // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
+  // front doors to ask before they read a body.
+  Result<void> CheckAdmission() const;
+  seconds RetryAfter() const { return scheduler_.RetryAfter(); }
+
+  // The verdict that a scan of this content would be answered with from the cache; null when it has to be scanned.
+  aio::Task<VerdictPtr> FindFresh(Digest digest);
+
+  // The verdict of `content`: from the cache when it is fresh there, else from a scan, which is shared with everybody
+  // who asks for the same content meanwhile. kTimeout when `deadline` comes first, kOverloaded and kUnavailable as
+  // above. When the caller is cancelled and nobody else waits for the scan, it ends too.
+  aio::Task<Result<Answer>> Scan(ContentPtr content, SteadyTime deadline);
+
+  // What is known of a content, stale or fresh, without scanning it. kUnavailable when the cache cannot be read.
+  aio::Task<Result<ScanState>> Find(Digest digest);
+
+  ServiceStatus Status() const;
+
+  // Waits until every scan has been answered, at most until `deadline`, then cancels the rest. Engine executor.
+  aio::Task<> Drain(SteadyTime deadline);
+
+ private:
+  struct Flight;
+  using FlightPtr = std::shared_ptr<Flight>;
+  class Seat;
+
+  bool IsFresh(const Verdict& verdict) const;
+  FlightPtr Board(const ContentPtr& content);
+  void Leave(const FlightPtr& flight);
+  aio::Task<> Fly(FlightPtr flight);
+  aio::Task<Result<VerdictPtr>> ScanNow(Flight& flight);
+  aio::Task<> Remember(Digest digest, VerdictPtr verdict);
+
+  const ScanServiceSettings settings_;
+  Engine& engine_;
+  VerdictCache& cache_;
+  const aio::Executor engine_executor_;
+  const Clock& clock_;
+  Log& log_;
+  Telemetry& telemetry_;
+  ScanScheduler scheduler_;
+  aio::TaskGroup tasks_;
+
+  std::mutex mutex_;  // guards flights_ and the flights' seats
+  std::unordered_map<Digest, FlightPtr, DigestHash> flights_;
+};
+
+}  // namespace lazaret

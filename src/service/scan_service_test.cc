@@ -1,0 +1,319 @@
+#include "service/scan_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <deque>
+#include <future>
+#include <map>
+#include <optional>
+
+#include "aio/deadline.h"
+
+namespace lazaret {
+namespace {
+
+namespace asio = boost::asio;
+using testing::ElementsAre;
+
+Digest DigestOf(std::string_view text) { return Sha256::Of(AsBytes(text)); }
+
+EngineInfoPtr MakeEngineInfo(std::string_view set) {
+  return std::make_shared<const EngineInfo>(EngineInfo{.signature_set = DigestOf(set),
+                                                       .profile = DigestOf("profile"),
+                                                       .name = "Test",
+                                                       .version = "1",
+                                                       .signature_label = std::string(set),
+                                                       .built_at = {},
+                                                       .databases = {},
+                                                       .isolation = {}});
+}
+
+class TextContent final : public Content {
+ public:
+  explicit TextContent(std::string text) : text_(std::move(text)), digest_(DigestOf(text_)) {}
+  const Digest& digest() const override { return digest_; }
+  std::uint64_t size() const override { return text_.size(); }
+  Result<int> Descriptor() override { return Fail(Errc::kInternal, "no descriptor here"); }
+
+ private:
+  std::string text_;
+  Digest digest_;
+};
+
+// An engine whose scans end when the test says so.
+class HeldEngine final : public Engine {
+ public:
+  EngineInfoPtr Current() const override { return info; }
+  std::string NotReadyReason() const override { return "not ready"; }
+  std::size_t Slots() const override { return slots; }
+
+  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime) override {
+    started.push_back(content.digest());
+    struct Ending {
+      int& running;
+      ~Ending() { --running; }
+    } ending{++running};
+    while (!released) {
+      asio::steady_timer pause(co_await asio::this_coro::executor, milliseconds(1));
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+    if (failure) co_return std::unexpected(*failure);
+    co_return Verdict::Clean({info, content.size(), WallTime{}, 1.5});
+  }
+
+  EngineInfoPtr info = MakeEngineInfo("set 1");
+  std::size_t slots = 1;
+  bool released = true;
+  std::optional<Error> failure;
+  std::vector<Digest> started;
+  int running = 0;
+};
+
+class MapCache final : public VerdictCache {
+ public:
+  VerdictPtr Peek(const Digest& digest) override {
+    const auto entry = entries.find(digest);
+    return entry == entries.end() ? nullptr : entry->second;
+  }
+  aio::Task<Result<VerdictPtr>> Find(Digest digest) override {
+    if (failure) co_return std::unexpected(*failure);
+    co_return Peek(digest);
+  }
+  aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override {
+    if (failure) co_return std::unexpected(*failure);
+    entries[digest] = std::move(verdict);
+    co_return Result<void>();
+  }
+  std::map<Digest, VerdictPtr> entries;
+  std::optional<Error> failure;
+};
+
+class ScanServiceTest : public testing::Test {
+ protected:
+  ScanService& service() {
+    if (!service_) service_.emplace(settings_, engine_, cache_, io_.get_executor(), clock_, log_, telemetry_);
+    return *service_;
+  }
+
+  struct Pending {
+    std::shared_ptr<asio::cancellation_signal> cancel;
+    std::future<Result<Answer>> answer;
+  };
+
+  Pending Start(const std::string& text, milliseconds deadline = std::chrono::minutes(1)) {
+    Pending pending{std::make_shared<asio::cancellation_signal>(), {}};
+    std::promise<Result<Answer>> promise;
+    pending.answer = promise.get_future();
+    asio::co_spawn(io_,
+                   service().Scan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline),
+                   asio::bind_cancellation_slot(
+                       pending.cancel->slot(),
+                       [promise = std::move(promise)](std::exception_ptr error, Result<Answer> answer) mutable {
+                         if (error) {
+                           promise.set_exception(error);
+                         } else {
+                           promise.set_value(std::move(answer));
+                         }
+                       }));
+    return pending;
+  }
+
+  // Runs what can run; the engine polls, so that a held scan needs a few turns.
+  void Turn() {
+    io_.restart();
+    io_.run_for(milliseconds(20));
+  }
+
+  Result<Answer> Scan(const std::string& text) {
+    Pending pending = Start(text);
+    return Wait(pending);
+  }
+
+  Result<Answer> Wait(Pending& pending) {
+    while (pending.answer.wait_for(seconds(0)) != std::future_status::ready) Turn();
+    Turn();
+    return pending.answer.get();
+  }
+
+  template <class T>
+  T Run(aio::Task<T> task) {
+    auto future = asio::co_spawn(io_, std::move(task), asio::use_future);
+    while (future.wait_for(seconds(0)) != std::future_status::ready) Turn();
+    return future.get();
+  }
+
+  asio::io_context io_;
+  SystemClock clock_;
+  Log log_{LogFormat::kText, LogLevel::kError};
+  Telemetry telemetry_;
+  HeldEngine engine_;
+  MapCache cache_;
+  ScanServiceSettings settings_;
+  std::optional<ScanService> service_;
+};
+
+TEST_F(ScanServiceTest, ScansOnceAndRemembers) {
+  const auto first = Scan("a");
+  ASSERT_TRUE(first) << first.error().what;
+  EXPECT_FALSE(first->cached);
+  EXPECT_TRUE(first->fresh);
+  EXPECT_EQ(first->verdict->kind(), VerdictKind::kClean);
+  const auto second = Scan("a");
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->cached);
+  EXPECT_THAT(engine_.started, ElementsAre(DigestOf("a")));
+}
+
+TEST_F(ScanServiceTest, SharesOneScanBetweenAllWhoAskMeanwhile) {
+  engine_.released = false;
+  std::vector<Pending> pending;
+  for (int i = 0; i < 10; ++i) pending.push_back(Start("a"));
+  Turn();
+  EXPECT_EQ(Run(service().Find(DigestOf("a")))->status, ScanStatus::kScanning);
+  engine_.released = true;
+  for (Pending& one : pending) {
+    const auto answer = Wait(one);
+    ASSERT_TRUE(answer);
+    EXPECT_FALSE(answer->cached);
+  }
+  EXPECT_EQ(engine_.started.size(), 1u);
+}
+
+TEST_F(ScanServiceTest, ScansAgainWhenTheSignaturesChanged) {
+  Scan("a");
+  engine_.info = MakeEngineInfo("set 2");
+  const auto state = Run(service().Find(DigestOf("a")));
+  ASSERT_TRUE(state && state->answer);
+  EXPECT_FALSE(state->answer->fresh);
+  EXPECT_EQ(Run(service().FindFresh(DigestOf("a"))), nullptr);
+  const auto again = Scan("a");
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->cached);
+  EXPECT_TRUE(again->fresh);
+  EXPECT_EQ(engine_.started.size(), 2u);
+}
+
+TEST_F(ScanServiceTest, KeepsVerdictsOfTheSameSetAfterARestartOfTheEngine) {
+  Scan("a");
+  engine_.info = MakeEngineInfo("set 1");
+  EXPECT_TRUE(Scan("a")->cached);
+}
+
+TEST_F(ScanServiceTest, CancelsAScanWhenTheLastWhoWaitsForItLeaves) {
+  engine_.released = false;
+  Pending first = Start("a");
+  Pending second = Start("a");
+  Turn();
+  ASSERT_EQ(engine_.running, 1);
+  first.cancel->emit(asio::cancellation_type::terminal);
+  Turn();
+  EXPECT_EQ(engine_.running, 1) << "the second still waits";
+  second.cancel->emit(asio::cancellation_type::terminal);
+  Turn();
+  EXPECT_EQ(engine_.running, 0);
+  engine_.released = true;
+  EXPECT_TRUE(Scan("a")) << "nothing is left in the way of the next";
+  EXPECT_EQ(engine_.started.size(), 2u);
+}
+
+TEST_F(ScanServiceTest, AnsweredRequestsDoNotWaitForTheDeadlineOfOthers) {
+  engine_.released = false;
+  Pending impatient = Start("a", milliseconds(5));
+  Pending patient = Start("a");
+  const auto late = Wait(impatient);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::kTimeout);
+  EXPECT_EQ(engine_.running, 1);
+  engine_.released = true;
+  EXPECT_TRUE(Wait(patient));
+}
+
+TEST_F(ScanServiceTest, RefusesJustOneMoreThanMayWait) {
+  settings_.queue.max_waiting = 2;
+  engine_.released = false;
+  Pending running = Start("running");
+  Pending first = Start("first");
+  Turn();
+  EXPECT_TRUE(service().CheckAdmission());
+  Pending second = Start("second");
+  Turn();
+  EXPECT_EQ(service().CheckAdmission().error().code, Errc::kOverloaded);
+  EXPECT_EQ(service().Status().waiting, 2u);
+  Pending third = Start("third");
+  const auto refused = Wait(third);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kOverloaded);
+  Pending same = Start("first");
+  engine_.released = true;
+  EXPECT_TRUE(Wait(running));
+  EXPECT_TRUE(Wait(first));
+  EXPECT_TRUE(Wait(second));
+  EXPECT_TRUE(Wait(same)) << "a full queue does not keep out who shares a scan that waits already";
+}
+
+TEST_F(ScanServiceTest, GivesUpOnAScanThatGetsNoSlotInTime) {
+  settings_.queue.max_wait = milliseconds(5);
+  engine_.released = false;
+  Pending running = Start("running");
+  Turn();
+  Pending waiting = Start("waiting");
+  const auto answer = Wait(waiting);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::kOverloaded);
+  engine_.released = true;
+  EXPECT_TRUE(Wait(running));
+}
+
+TEST_F(ScanServiceTest, AFailedScanIsNoVerdictAndIsNotRemembered) {
+  engine_.failure = Error{Errc::kUnavailable, "engine is gone"};
+  const auto answer = Scan("a");
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::kUnavailable);
+  EXPECT_TRUE(cache_.entries.empty());
+  engine_.failure.reset();
+  EXPECT_TRUE(Scan("a"));
+}
+
+TEST_F(ScanServiceTest, RefusesWithoutAnEngine) {
+  engine_.info = nullptr;
+  EXPECT_EQ(service().CheckAdmission().error(), (Error{Errc::kUnavailable, "not ready"}));
+  const auto answer = Scan("a");
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::kUnavailable);
+}
+
+TEST_F(ScanServiceTest, GoesOnWithoutItsCache) {
+  cache_.failure = Error{Errc::kUnavailable, "disk is gone"};
+  EXPECT_TRUE(Scan("a"));
+  const auto state = Run(service().Find(DigestOf("a")));
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().code, Errc::kUnavailable);
+}
+
+TEST_F(ScanServiceTest, KnowsNothingOfAContentThatItHasNotSeen) {
+  EXPECT_EQ(Run(service().Find(DigestOf("new")))->status, ScanStatus::kUnknown);
+}
+
+TEST_F(ScanServiceTest, DrainEndsWhatDoesNotEndByItself) {
+  engine_.released = false;
+  Pending pending = Start("a");
+  Turn();
+  auto drained = asio::co_spawn(io_, service().Drain(std::chrono::steady_clock::now() + milliseconds(30)),
+                                asio::use_future);
+  const auto answer = Wait(pending);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::kUnavailable);
+  while (drained.wait_for(seconds(0)) != std::future_status::ready) Turn();
+  EXPECT_EQ(Scan("b").error().code, Errc::kUnavailable);
+}
+
+}  // namespace
+}  // namespace lazaret
