@@ -42,24 +42,27 @@ std::string Digest::Hex() const {
   return hex;
 }
 
-struct Sha256::Context {
-  EVP_MD* algorithm = nullptr;
-  EVP_MD_CTX* evp = nullptr;
+namespace {
 
-  ~Context() {
-    EVP_MD_CTX_free(evp);
-    EVP_MD_free(algorithm);
-  }
+// Fetched once: a fetch at each start costs more than hashing a kilobyte (EVP_MD_fetch(3)). Immutable, never freed.
+const EVP_MD* Algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return algorithm;
+}
+
+}  // namespace
+
+struct Sha256::Context {
+  EVP_MD_CTX* evp = EVP_MD_CTX_new();
+
+  ~Context() { EVP_MD_CTX_free(evp); }
   void Start() {
-    if (EVP_DigestInit_ex2(evp, algorithm, nullptr) != 1) throw std::runtime_error("OpenSSL cannot start SHA-256");
+    if (EVP_DigestInit_ex2(evp, Algorithm(), nullptr) != 1) throw std::runtime_error("OpenSSL cannot start SHA-256");
   }
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  // Fetched once: an implicit fetch at each start costs more than hashing a kilobyte (EVP_MD_fetch(3)).
-  context_->algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  context_->evp = EVP_MD_CTX_new();
-  if (context_->algorithm == nullptr || context_->evp == nullptr) throw std::runtime_error("OpenSSL has no SHA-256");
+  if (context_->evp == nullptr || Algorithm() == nullptr) throw std::runtime_error("OpenSSL has no SHA-256");
   context_->Start();
 }
 Sha256::~Sha256() = default;

@@ -93,9 +93,6 @@ aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
 }
 
 aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline) {
-  if (VerdictPtr verdict = co_await FindFresh(content->digest())) {
-    co_return Answer{std::move(verdict), true, true};
-  }
   Seat seat(*this, Board(content));
   const bool landed = seat.flight().result.IsSet();
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(deadline);

@@ -63,9 +63,9 @@ class ScanService {
   // The verdict that a scan of this content would be answered with from the cache; null when it has to be scanned.
   aio::Task<VerdictPtr> FindFresh(Digest digest);
 
-  // The verdict of `content`: from the cache when it is fresh there, else from a scan, which is shared with everybody
-  // who asks for the same content meanwhile. kTimeout when `deadline` comes first, kOverloaded and kUnavailable as
-  // above. When the caller is cancelled and nobody else waits for the scan, it ends too.
+  // The verdict of a content that FindFresh knew nothing of: from a scan, which is shared with everybody who asks for
+  // the same content meanwhile. kTimeout when `deadline` comes first, kOverloaded and kUnavailable as above. When the
+  // caller is cancelled and nobody else waits for the scan, it ends too.
   aio::Task<Result<Answer>> Scan(ContentPtr content, SteadyTime deadline);
 
   // What is known of a content, stale or fresh, without scanning it. kUnavailable when the cache cannot be read.

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "core/telemetry.h"
+#include "http/exchange.h"
+#include "http/response.h"
+#include "http/scan_endpoint.h"
+#include "service/scan_service.h"
+#include "spool/spool.h"
+
+namespace lazaret::http {
+
+struct ApiSettings {
+  ScanEndpointSettings scan;
+  std::size_t max_lookup = 1000;  // ids in one look-up
+  std::string limits_json = "{}";  // for /v1/info
+};
+
+// The routes of version 1 of the REST API and the operator's pages beside them.
+class Api final : public Handler {
+ public:
+  // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending. Any thread calls both.
+  Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Telemetry& telemetry,
+      std::function<std::string()> render_metrics, std::function<bool()> is_draining);
+
+  aio::Task<Response> Handle(Exchange& exchange) override;
+  Response OnBadHead(const Error& error) override;
+
+ private:
+  struct Route;
+  const Route* FindRoute(std::string_view path) const;
+
+  aio::Task<Response> PostScan(Exchange& exchange);
+  aio::Task<Response> GetScan(Exchange& exchange);
+  aio::Task<Response> PostLookup(Exchange& exchange);
+  aio::Task<Response> GetInfo(Exchange& exchange);
+  aio::Task<Response> GetHealth(Exchange& exchange);
+  aio::Task<Response> GetReady(Exchange& exchange);
+  aio::Task<Response> GetMetrics(Exchange& exchange);
+
+  const ApiSettings settings_;
+  ScanService& service_;
+  const Clock& clock_;
+  Telemetry& telemetry_;
+  ScanEndpoint scan_;
+  const std::function<std::string()> render_metrics_;
+  const std::function<bool()> is_draining_;
+  const SteadyTime started_;
+};
+
+}  // namespace lazaret::http

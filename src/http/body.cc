@@ -1,0 +1,111 @@
+#include "http/body.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace lazaret::http {
+namespace asio = boost::asio;
+
+Body::Body(const wire::RequestHead& head, asio::ip::tcp::socket& socket, Input& input, Deadline& deadline,
+           const BodyTimes& times)
+    : framing_(head.body),
+      expects_continue_(head.expectation == wire::Expectation::kContinue),
+      socket_(socket),
+      input_(input),
+      deadline_(deadline),
+      times_(times),
+      length_(head.body == wire::BodyFraming::kLength ? head.content_length : 0),
+      left_(length_),
+      complete_(head.body != wire::BodyFraming::kChunked && length_ == 0) {}
+
+std::optional<std::uint64_t> Body::length() const {
+  if (framing_ == wire::BodyFraming::kChunked) return std::nullopt;
+  return length_;
+}
+
+aio::Task<Result<void>> Body::Start() {
+  started_ = true;
+  start_ = std::chrono::steady_clock::now();
+  if (!expects_continue_ || complete_ || !input_.buffered().empty()) co_return Result<void>();
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  deadline_.Set(start_ + times_.stall);
+  const auto [failed, sent] =
+      co_await asio::async_write(socket_, asio::buffer(kContinue), asio::as_tuple(asio::use_awaitable));
+  if (failed) co_return Fail(Errc::kDisconnected, "the client closed the connection");
+  co_return Result<void>();
+}
+
+SteadyTime Body::SlowestTime() const {
+  const auto by_rate = start_ + times_.grace + milliseconds(received_ * 1000 / std::max<std::uint64_t>(1, times_.bytes_per_second));
+  return std::min<SteadyTime>(std::chrono::steady_clock::now() + times_.stall, by_rate);
+}
+
+aio::Task<Result<Bytes>> Body::Read() {
+  input_.Consume(std::exchange(unconsumed_, 0));
+  if (!started_) {
+    if (auto started = co_await Start(); !started) co_return std::unexpected(started.error());
+  }
+  while (!complete_) {
+    if (input_.buffered().empty()) {
+      deadline_.Set(SlowestTime());
+      if (auto more = co_await input_.More(); !more) {
+        if (more.error().code == Errc::kDisconnected) {
+          co_return Fail(Errc::kDisconnected, "the body ended before it was complete");
+        }
+        if (more.error().code == Errc::kTimeout) {
+          co_return Fail(Errc::kTimeout, "the body arrived too slowly (http.body_timeout, http.min_body_rate)");
+        }
+        co_return std::unexpected(more.error());
+      }
+      deadline_.Clear();
+    }
+    const Bytes arrived = AsBytes(input_.buffered());
+    Bytes data;
+    if (framing_ == wire::BodyFraming::kLength) {
+      data = arrived.first(std::min<std::uint64_t>(arrived.size(), left_));
+      left_ -= data.size();
+      complete_ = left_ == 0;
+      unconsumed_ = data.size();
+    } else {
+      auto step = chunked_.Feed(arrived);
+      if (!step) co_return std::unexpected(step.error());
+      data = step->data;
+      complete_ = step->done;
+      unconsumed_ = step->consumed;
+    }
+    received_ += unconsumed_;
+    if (!data.empty()) co_return data;
+    input_.Consume(std::exchange(unconsumed_, 0));
+  }
+  co_return Bytes();
+}
+
+void Body::Release() {
+  input_.Consume(std::exchange(unconsumed_, 0));
+  input_.Park();
+}
+
+aio::Task<bool> Body::Skip(std::uint64_t most) {
+  if (complete_) {
+    input_.Consume(std::exchange(unconsumed_, 0));
+    co_return true;
+  }
+  // Whether a client that was not told to continue sends its body cannot be known (RFC 9110 10.1.1).
+  if (is_withheld()) co_return false;
+  if (framing_ == wire::BodyFraming::kLength && left_ > most) co_return false;
+  std::uint64_t skipped = 0;
+  for (;;) {
+    const auto data = co_await Read();
+    if (!data) co_return false;
+    if (data->empty()) co_return true;
+    skipped += data->size();
+    if (skipped > most) co_return false;
+  }
+}
+
+}  // namespace lazaret::http

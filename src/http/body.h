@@ -1,0 +1,68 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/result.h"
+#include "http/input.h"
+#include "wire/chunked.h"
+#include "wire/http_head.h"
+
+namespace lazaret::http {
+
+struct BodyTimes {
+  milliseconds stall;           // without one byte
+  milliseconds grace;           // before the rate is looked at
+  std::uint64_t bytes_per_second;  // at least, averaged since the beginning
+};
+
+// The body of one request as its bytes arrive, with the transfer coding taken off.
+class Body {
+ public:
+  Body(const wire::RequestHead& head, boost::asio::ip::tcp::socket& socket, Input& input, Deadline& deadline,
+       const BodyTimes& times);
+
+  // What Content-Length says; empty for a chunked body.
+  std::optional<std::uint64_t> length() const;
+  bool is_complete() const { return complete_; }
+  // The client waits for 100 (Continue) and has not been told yet: it may never send the body.
+  bool is_withheld() const { return !started_ && expects_continue_; }
+
+  // The next bytes, valid until the next call; empty at the end. The first call tells a waiting client to continue.
+  // kDisconnected when the client left, kTimeout when it was too slow, kMalformed when the coding is broken: the
+  // connection cannot be used any more then.
+  aio::Task<Result<Bytes>> Read();
+
+  // Lets go of the bytes of the last Read and of the read buffer: before a long wait for something else.
+  void Release();
+
+  // Reads and drops what is left when that is at most `most` bytes; false when the connection has to be closed.
+  aio::Task<bool> Skip(std::uint64_t most);
+
+ private:
+  aio::Task<Result<void>> Start();
+  SteadyTime SlowestTime() const;
+
+  const wire::BodyFraming framing_;
+  const bool expects_continue_;
+  boost::asio::ip::tcp::socket& socket_;
+  Input& input_;
+  Deadline& deadline_;
+  const BodyTimes& times_;
+  wire::ChunkedDecoder chunked_;
+  const std::uint64_t length_;
+  std::uint64_t left_;  // of a body with a length
+  std::size_t unconsumed_ = 0;  // bytes that the caller of Read still looks at
+  std::uint64_t received_ = 0;
+  SteadyTime start_{};
+  bool started_ = false;
+  bool complete_;
+};
+
+}  // namespace lazaret::http

@@ -1,0 +1,132 @@
+#include "http/connection.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "http/problem.h"
+
+namespace lazaret::http {
+namespace asio = boost::asio;
+
+namespace {
+
+// What may be read and dropped to keep a connection; beyond that a new one is cheaper.
+constexpr std::uint64_t kMostSkipped = 256 * 1024;
+constexpr milliseconds kLinger{2'000};
+constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, IoThread& thread, Handler& handler,
+                       const ConnectionSettings& settings, const std::atomic<bool>& draining)
+    : socket_(std::move(socket)),
+      thread_(thread),
+      handler_(handler),
+      settings_(settings),
+      draining_(draining),
+      deadline_(socket_),
+      watch_(thread, deadline_),
+      input_(socket_, thread.buffers(), deadline_) {}
+
+aio::Task<> Connection::Run() {
+  boost::system::error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+  for (;;) {
+    const auto head_size = co_await ReadHead();
+    if (!head_size) {
+      // Nobody waits for an answer on a connection that was idle or is lost.
+      const Errc code = head_size.error().code;
+      const bool idle = input_.buffered().empty();
+      if (code == Errc::kDisconnected || (code == Errc::kTimeout && idle)) co_return;
+      Response response = handler_.OnBadHead(head_size.error());
+      if (co_await Write(response, false, false)) co_await CloseGently();
+      co_return;
+    }
+    const Next next = co_await Serve(*head_size);
+    if (next == Next::kDrop) co_return;
+    if (next == Next::kClose) break;
+  }
+  co_await CloseGently();
+}
+
+aio::Task<Result<std::size_t>> Connection::ReadHead() {
+  std::size_t searched = 0;
+  bool idle = true;
+  for (;;) {
+    const std::string_view buffered = input_.buffered();
+    if (!buffered.empty()) {
+      auto end = wire::FindHeadEnd(buffered, searched);
+      if (!end) co_return std::unexpected(end.error());
+      if (*end && **end <= settings_.max_head) {
+        deadline_.Clear();
+        co_return **end;
+      }
+      searched = buffered.size();
+      if (*end || searched >= settings_.max_head) {
+        co_return Fail(Errc::kTooLarge, "the request head is larger than http.max_head_size");
+      }
+      if (idle) deadline_.Set(std::chrono::steady_clock::now() + settings_.head_timeout);
+      idle = false;
+    } else {
+      if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
+      deadline_.SetIdle(std::chrono::steady_clock::now() + settings_.idle_timeout);
+    }
+    if (auto more = co_await input_.More(); !more) {
+      // What had arrived of a head is lost with the connection.
+      if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");
+      co_return std::unexpected(more.error());
+    }
+  }
+}
+
+aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
+  // The head leaves the read buffer, so that the body can use it.
+  const std::string text(input_.buffered().substr(0, head_size));
+  input_.Consume(head_size);
+  auto head = wire::ParseRequestHead(text);
+  if (!head) {
+    Response response = handler_.OnBadHead(head.error());
+    co_return co_await Write(response, false, false) ? Next::kClose : Next::kDrop;
+  }
+  Body body(*head, socket_, input_, deadline_, settings_.body);
+  Exchange exchange{*head, body, input_, thread_};
+  const Response response = co_await handler_.Handle(exchange);
+  if (exchange.client_gone) co_return Next::kDrop;
+
+  const bool wanted = head->keep_alive && !response.close && !draining_;
+  // A body that was not wanted is read past before the answer only when that is cheap.
+  const bool keep = wanted && co_await body.Skip(kMostSkipped);
+  if (!co_await Write(response, keep, head->method == "HEAD")) co_return Next::kDrop;
+  co_return keep ? Next::kKeep : Next::kClose;
+}
+
+aio::Task<bool> Connection::Write(const Response& response, bool keep_alive, bool head_only) {
+  const std::string bytes = Serialize(response, thread_.date(), keep_alive, head_only);
+  deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
+  const auto [failed, sent] =
+      co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
+  deadline_.Clear();
+  co_return !failed;
+}
+
+// Closing a socket with unread bytes resets the connection, and the reset may overtake the answer: say that we are
+// done, then read on for a while (RFC 9112 9.6).
+aio::Task<> Connection::CloseGently() {
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  deadline_.Set(std::chrono::steady_clock::now() + kLinger);
+  for (std::uint64_t dropped = 0; dropped < kMostLingered;) {
+    dropped += input_.buffered().size();
+    input_.Consume(input_.buffered().size());
+    if (const auto more = co_await input_.More(); !more) co_return;
+  }
+}
+
+}  // namespace lazaret::http

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <atomic>
+#include <cstddef>
+
+#include "aio/task.h"
+#include "http/body.h"
+#include "http/exchange.h"
+#include "http/input.h"
+#include "http/io_thread.h"
+
+namespace lazaret::http {
+
+struct ConnectionSettings {
+  std::size_t max_head = 32 * 1024;  // bytes of request line and header fields; below BufferPool::kBufferBytes
+  milliseconds head_timeout{10'000};  // for a whole head, from its first byte
+  milliseconds idle_timeout{60'000};  // between requests
+  BodyTimes body{milliseconds(30'000), milliseconds(30'000), 1024};
+};
+
+// One client connection: reads heads, has them answered one after the other, closes in good order.
+class Connection {
+ public:
+  // `draining` may become true at any time: the connection ends after the answer that is under way, or at once when
+  // it is idle.
+  Connection(boost::asio::ip::tcp::socket socket, IoThread& thread, Handler& handler,
+             const ConnectionSettings& settings, const std::atomic<bool>& draining);
+
+  aio::Task<> Run();
+
+ private:
+  // What is to be done with the connection after an answer.
+  enum class Next { kKeep, kClose, kDrop };
+
+  aio::Task<Result<std::size_t>> ReadHead();
+  aio::Task<Next> Serve(std::size_t head_size);
+  aio::Task<bool> Write(const Response& response, bool keep_alive, bool head_only);
+  aio::Task<> CloseGently();
+
+  boost::asio::ip::tcp::socket socket_;
+  IoThread& thread_;
+  Handler& handler_;
+  const ConnectionSettings& settings_;
+  const std::atomic<bool>& draining_;
+  Deadline deadline_;
+  IoThread::Watch watch_;
+  Input input_;
+};
+
+}  // namespace lazaret::http

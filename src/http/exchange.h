@@ -1,0 +1,47 @@
+#pragma once
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <optional>
+#include <utility>
+
+#include "aio/task.h"
+#include "http/body.h"
+#include "http/input.h"
+#include "http/io_thread.h"
+#include "http/response.h"
+#include "wire/http_head.h"
+
+namespace lazaret::http {
+
+// One request on its way to its answer.
+struct Exchange {
+  const wire::RequestHead& head;
+  Body& body;
+  Input& input;
+  IoThread& thread;
+  bool client_gone = false;  // there is nobody to answer any more
+
+  // The result of `task`; empty, and the task is cancelled, when the client leaves first. Only once the body has been
+  // read: what the client sends after it is not looked at meanwhile.
+  template <class T>
+  aio::Task<std::optional<T>> UnlessClientLeaves(aio::Task<T> task) {
+    using namespace boost::asio::experimental::awaitable_operators;
+    body.Release();
+    auto first = co_await (std::move(task) || input.UntilClosed());
+    if (first.index() == 0) co_return std::get<0>(std::move(first));
+    client_gone = true;
+    co_return std::nullopt;
+  }
+};
+
+// Turns requests into answers.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual aio::Task<Response> Handle(Exchange& exchange) = 0;
+  // An answer to a head that could not be read, to be counted beside the others.
+  virtual Response OnBadHead(const Error& error) = 0;
+};
+
+}  // namespace lazaret::http

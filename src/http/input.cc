@@ -1,0 +1,109 @@
+#include "http/input.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "aio/deadline.h"
+
+namespace lazaret::http {
+namespace asio = boost::asio;
+
+BufferPool::Buffer BufferPool::Take() {
+  if (free_.empty()) return std::make_unique_for_overwrite<std::array<char, kBufferBytes>>();
+  Buffer buffer = std::move(free_.back());
+  free_.pop_back();
+  return buffer;
+}
+
+void BufferPool::Give(Buffer buffer) {
+  if (buffer != nullptr && free_.size() < kMostKept) free_.push_back(std::move(buffer));
+}
+
+void Deadline::Check(SteadyTime now) {
+  if (now < at_ || passed_) return;
+  passed_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+Input::~Input() { buffers_.Give(std::move(buffer_)); }
+
+std::string_view Input::buffered() const {
+  if (buffer_ == nullptr) return parked_;
+  return {buffer_->data() + begin_, end_ - begin_};
+}
+
+void Input::Consume(std::size_t bytes) {
+  if (buffer_ == nullptr) {
+    parked_.erase(0, bytes);
+  } else {
+    begin_ += bytes;
+  }
+}
+
+void Input::Park() {
+  if (buffer_ == nullptr) return;
+  parked_.assign(buffer_->data() + begin_, end_ - begin_);
+  buffers_.Give(std::move(buffer_));
+}
+
+void Input::Unpark() {
+  if (buffer_ == nullptr) {
+    buffer_ = buffers_.Take();
+    begin_ = 0;
+    end_ = parked_.copy(buffer_->data(), parked_.size());
+    parked_ = {};
+  } else if (begin_ > 0) {
+    std::memmove(buffer_->data(), buffer_->data() + begin_, end_ - begin_);
+    end_ -= std::exchange(begin_, 0);
+  }
+}
+
+aio::Task<Result<void>> Input::More() {
+  for (;;) {
+    Unpark();
+    if (end_ == buffer_->size()) co_return Fail(Errc::kTooLarge, "the read buffer is full");
+    const ssize_t n = ::recv(socket_.native_handle(), buffer_->data() + end_, buffer_->size() - end_, MSG_DONTWAIT);
+    if (n > 0) {
+      end_ += static_cast<std::size_t>(n);
+      co_return Result<void>();
+    }
+    if (n == 0) co_return Fail(Errc::kDisconnected, "the client closed the connection");
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, "the connection was lost");
+    Park();
+    if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
+    const auto [failed] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
+    if (failed) co_return Fail(Errc::kDisconnected, "the connection was lost");
+  }
+}
+
+aio::Task<> Input::UntilClosed() {
+  for (;;) {
+    const auto [failed] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    if (failed) co_return;
+    char byte;
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) co_return;
+    if (n < 0) continue;
+    // The next request has been sent already. Its bytes hide the end of the stream: ask the kernel for the state.
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+        info.tcpi_state != TCP_ESTABLISHED) {
+      co_return;
+    }
+    co_await aio::SleepUntil(std::chrono::steady_clock::now() + milliseconds(250));
+  }
+}
+
+}  // namespace lazaret::http

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aio/task.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace lazaret::http {
+
+// Read buffers that the connections of one I/O thread share: a connection holds one only while there are bytes in it.
+class BufferPool {
+ public:
+  static constexpr std::size_t kBufferBytes = 64 * 1024;
+  using Buffer = std::unique_ptr<std::array<char, kBufferBytes>>;
+
+  Buffer Take();
+  void Give(Buffer buffer);
+
+ private:
+  static constexpr std::size_t kMostKept = 64;
+  std::vector<Buffer> free_;
+};
+
+// What a connection waits for has a deadline; the thread looks through all deadlines a few times a second and cancels
+// what has passed. That costs a busy connection nothing but storing a time.
+class Deadline {
+ public:
+  explicit Deadline(boost::asio::ip::tcp::socket& socket) : socket_(socket) {}
+
+  void Set(SteadyTime at) { SetTo(at, false); }
+  // The same for a connection that has nothing to do.
+  void SetIdle(SteadyTime at) { SetTo(at, true); }
+  void Clear() { SetTo(SteadyTime::max(), false); }
+  bool passed() const { return passed_; }
+  // Called by the thread's sweep.
+  void Check(SteadyTime now);
+  void EndIfIdle() {
+    if (idle_) Check(SteadyTime::max());
+  }
+
+ private:
+  void SetTo(SteadyTime at, bool idle) {
+    at_ = at;
+    idle_ = idle;
+    passed_ = false;
+  }
+
+  boost::asio::ip::tcp::socket& socket_;
+  SteadyTime at_ = SteadyTime::max();
+  bool idle_ = false;
+  bool passed_ = false;
+};
+
+// The receiving side of one connection.
+class Input {
+ public:
+  Input(boost::asio::ip::tcp::socket& socket, BufferPool& buffers, Deadline& deadline)
+      : socket_(socket), buffers_(buffers), deadline_(deadline) {}
+  ~Input();
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  // Bytes that have arrived and are not consumed; the view lives until the next call of anything else.
+  std::string_view buffered() const;
+  void Consume(std::size_t bytes);
+
+  // Waits until more has arrived. kDisconnected at the end of the stream, kTimeout when the connection's deadline
+  // passed, kTooLarge when the buffer is full of unconsumed bytes.
+  aio::Task<Result<void>> More();
+  // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
+  void Park();
+  // Returns when the client has closed the connection, or its sending half of it.
+  aio::Task<> UntilClosed();
+
+ private:
+  void Unpark();
+
+  boost::asio::ip::tcp::socket& socket_;
+  BufferPool& buffers_;
+  Deadline& deadline_;
+  BufferPool::Buffer buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::string parked_;
+};
+
+}  // namespace lazaret::http

@@ -1,0 +1,215 @@
+#include "http/scan_endpoint.h"
+
+#include <charconv>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "http/problem.h"
+#include "http/scan_json.h"
+#include "wire/digest_field.h"
+#include "wire/multipart.h"
+#include "wire/query.h"
+
+namespace lazaret::http {
+namespace {
+
+// Files of one request that are scanned at the same time: enough to keep the scanners busy while more arrive, few
+// enough that one request does not fill the queue for everybody.
+constexpr std::size_t kMostAtOnce = 8;
+
+std::string Combined(const wire::RequestHead& head, std::string_view name) {
+  std::string value;
+  for (const wire::HeaderField& field : head.fields) {
+    if (field.name.size() != name.size() ||
+        !std::ranges::equal(field.name, name, [](char a, char b) { return (a | 0x20) == (b | 0x20); })) {
+      continue;
+    }
+    if (!value.empty()) value += ", ";
+    value += field.value;
+  }
+  return value;
+}
+
+int StatusFor(const Answer& answer, int infected_status) {
+  return answer.verdict->kind() == VerdictKind::kInfected ? infected_status : 200;
+}
+
+}  // namespace
+
+ScanEndpoint::ScanEndpoint(ScanEndpointSettings settings, ScanService& service, Spool& spool, const Clock& clock,
+                           Telemetry& telemetry)
+    : settings_(settings), service_(service), spool_(spool), clock_(clock), telemetry_(telemetry) {}
+
+Response ScanEndpoint::Refuse(const Error& error) const {
+  telemetry_.OnRefused(ToString(error.code));
+  return ProblemFor(error, service_.RetryAfter());
+}
+
+Result<ScanEndpoint::Options> ScanEndpoint::ParseOptions(const wire::RequestHead& head) {
+  Options options;
+  if (head.query.empty()) return options;
+  const auto query = wire::Query::Parse(head.query);
+  if (!query) return std::unexpected(query.error());
+  const auto name = query->Find("name");
+  if (!name) return std::unexpected(name.error());
+  if (*name) options.name = **name;
+  const auto on_infected = query->Find("on_infected");
+  if (!on_infected) return std::unexpected(on_infected.error());
+  if (*on_infected) {
+    const std::string_view text = **on_infected;
+    const auto [rest, bad] = std::from_chars(text.data(), text.data() + text.size(), options.infected_status);
+    const int status = options.infected_status;
+    if (bad != std::errc() || rest != text.data() + text.size() ||
+        (status != 200 && status != 403 && status != 406 && status != 422)) {
+      return Fail(Errc::kMalformed, "on_infected must be 200, 403, 406 or 422");
+    }
+  }
+  return options;
+}
+
+std::optional<Response> ScanEndpoint::RefuseEarly(const Exchange& exchange) const {
+  if (exchange.head.body == wire::BodyFraming::kNone) {
+    return Problem(411, "length-required",
+                   "send the file as the body, with Content-Length or chunked: curl --data-binary @FILE");
+  }
+  if (const auto encoding = exchange.head.Find("Content-Encoding"); encoding && *encoding != "identity") {
+    return Problem(415, "content-encoding",
+                   "the body must be the file itself: a Content-Encoding is not taken off before scanning");
+  }
+  return std::nullopt;
+}
+
+aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
+  auto options = ParseOptions(exchange.head);
+  if (!options) co_return ProblemFor(options.error(), seconds(1));
+  if (auto refused = RefuseEarly(exchange)) co_return *std::move(refused);
+  const std::string_view content_type = exchange.head.Find("Content-Type").value_or("");
+  if (wire::IsMultipart(content_type)) co_return co_await ScanMultipart(exchange, *options, content_type);
+  co_return co_await ScanFile(exchange, *options);
+}
+
+aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const Options& options) {
+  const auto respond = [&](const Digest& id, const Answer& answer) {
+    return Response{.status = StatusFor(answer, options.infected_status),
+                    .body = ScanJson(id, options.name, answer) + "\n",
+                    .headers = {}};
+  };
+  std::optional<Digest> claimed;
+  if (const std::string field = Combined(exchange.head, "Repr-Digest"); !field.empty()) {
+    const auto digest = wire::ParseReprDigest(field);
+    if (!digest) co_return Problem(400, "bad-digest", "Repr-Digest: " + digest.error().what);
+    claimed = *digest;
+  }
+  if (const auto room = spool_.CheckRoom(exchange.body.length()); !room && room.error().code == Errc::kTooLarge) {
+    co_return Refuse(room.error());
+  }
+  if (claimed) {
+    // A claimed digest is only ever looked up: whoever knows it may know its verdict.
+    if (VerdictPtr verdict = co_await service_.FindFresh(*claimed)) co_return respond(*claimed, {verdict, true, true});
+  }
+  if (const auto admitted = service_.CheckAdmission(); !admitted) co_return Refuse(admitted.error());
+  if (const auto room = spool_.CheckRoom(exchange.body.length()); !room) co_return Refuse(room.error());
+
+  auto content = co_await ReceiveFile(exchange);
+  if (!content) co_return ProblemForBody(content.error(), service_.RetryAfter());
+  const Digest id = (*content)->digest();
+  if (claimed && *claimed != id) {
+    co_return Problem(400, "digest-mismatch", "the body does not have the digest that Repr-Digest says");
+  }
+  if (VerdictPtr verdict = co_await service_.FindFresh(id)) co_return respond(id, {verdict, true, true});
+  auto answer = co_await exchange.UnlessClientLeaves(
+      service_.Scan(*std::move(content), clock_.SteadyNow() + settings_.request_timeout));
+  if (!answer) co_return Response{.status = 499, .body = {}, .headers = {}};
+  if (!*answer) co_return Refuse(answer->error());
+  co_return respond(id, **answer);
+}
+
+aio::Task<Result<ContentPtr>> ScanEndpoint::ReceiveFile(Exchange& exchange) {
+  const SteadyTime start = clock_.SteadyNow();
+  SpoolWriter writer = spool_.NewWriter(exchange.body.length());
+  for (;;) {
+    const auto bytes = co_await exchange.body.Read();
+    if (!bytes) co_return std::unexpected(bytes.error());
+    if (bytes->empty()) break;
+    if (auto appended = co_await writer.Append(*bytes); !appended) co_return std::unexpected(appended.error());
+  }
+  telemetry_.OnSpooled(clock_.SteadyNow() - start, writer.size());
+  co_return writer.Finish();
+}
+
+aio::Task<Response> ScanEndpoint::ScanMultipart(Exchange& exchange, const Options& options,
+                                                std::string_view content_type) {
+  if (exchange.head.Count("Repr-Digest") > 0) {
+    co_return Problem(400, "bad-digest", "Repr-Digest is for a file that is sent as the body, not for multipart");
+  }
+  const auto boundary = wire::ParseBoundary(content_type);
+  if (!boundary) co_return ProblemFor(boundary.error(), seconds(1));
+  if (const auto admitted = service_.CheckAdmission(); !admitted) co_return Refuse(admitted.error());
+  if (const auto room = spool_.CheckRoom(std::nullopt); !room) co_return Refuse(room.error());
+
+  ScanBatch batch(service_, exchange.thread.tasks(), kMostAtOnce);
+  const auto files = co_await ReceiveParts(exchange, *boundary, batch);
+  if (!files) co_return ProblemForBody(files.error(), service_.RetryAfter());
+  if (*files == 0) {
+    co_return Problem(400, "no-file", "the multipart body has no file part: send it as curl -F file=@FILE does");
+  }
+  auto entries = co_await exchange.UnlessClientLeaves(batch.Finish());
+  if (!entries) co_return Response{.status = 499, .body = {}, .headers = {}};
+  if (!*entries) co_return Refuse(entries->error());
+
+  Response response{.body = R"({"scans":[)", .headers = {}};
+  for (const ScanBatch::Entry& entry : **entries) {
+    if (&entry != &(*entries)->front()) response.body += ",\n";
+    response.body += ScanJson(entry.id, entry.name, *entry.answer);
+    if (entry.answer->verdict->kind() == VerdictKind::kInfected) response.status = options.infected_status;
+  }
+  response.body += "]}\n";
+  co_return response;
+}
+
+aio::Task<Result<std::size_t>> ScanEndpoint::ReceiveParts(Exchange& exchange, std::string_view boundary,
+                                                          ScanBatch& batch) {
+  wire::MultipartParser parser(boundary, settings_.max_parts);
+  std::optional<SpoolWriter> writer;  // of the part that is being read, if it is a file
+  std::string name;
+  std::size_t files = 0;
+  SteadyTime start{};
+  for (;;) {
+    const auto bytes = co_await exchange.body.Read();
+    if (!bytes) co_return std::unexpected(bytes.error());
+    if (bytes->empty()) break;
+    parser.Feed(*bytes);
+    for (;;) {
+      auto event = parser.Next();
+      if (!event) co_return std::unexpected(event.error());
+      if (!*event) break;
+      if (auto* begin = std::get_if<wire::PartBegin>(&**event)) {
+        if (!begin->filename) continue;
+        name = *std::move(begin->filename);
+        start = clock_.SteadyNow();
+        writer.emplace(spool_.NewWriter(std::nullopt));
+      } else if (const auto* data = std::get_if<wire::PartData>(&**event)) {
+        if (!writer) continue;
+        if (auto appended = co_await writer->Append(data->bytes); !appended) {
+          co_return std::unexpected(appended.error());
+        }
+      } else if (std::holds_alternative<wire::PartEnd>(**event) && writer) {
+        ++files;
+        telemetry_.OnSpooled(clock_.SteadyNow() - start, writer->size());
+        auto content = writer->Finish();
+        writer.reset();
+        if (!content) co_return std::unexpected(content.error());
+        auto added = co_await batch.Add(std::move(name), *std::move(content),
+                                        clock_.SteadyNow() + settings_.request_timeout);
+        if (!added) co_return std::unexpected(added.error());
+      }
+    }
+  }
+  if (auto finished = parser.Finish(); !finished) co_return std::unexpected(finished.error());
+  co_return files;
+}
+
+}  // namespace lazaret::http

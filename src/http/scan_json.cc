@@ -1,0 +1,66 @@
+#include "http/scan_json.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace lazaret::http {
+namespace {
+
+std::string_view ToString(ScanStatus status) {
+  switch (status) {
+    case ScanStatus::kUnknown: return "unknown";
+    case ScanStatus::kQueued: return "queued";
+    case ScanStatus::kScanning: return "scanning";
+    case ScanStatus::kDone: return "done";
+  }
+  return "unknown";
+}
+
+void AppendVerdict(std::string& out, const Verdict& verdict) {
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, R"(,"verdict":"{}")", lazaret::ToString(verdict.kind()));
+  if (verdict.kind() == VerdictKind::kUnscannable) {
+    fmt::format_to(to, R"(,"reason":"{}")", lazaret::ToString(verdict.reason()));
+    if (!verdict.detail().empty()) fmt::format_to(to, R"(,"detail":"{}")", EscapeJson(verdict.detail()));
+  }
+  out += R"(,"signatures":[)";
+  bool first = true;
+  for (const std::string& name : verdict.signatures()) {
+    fmt::format_to(to, R"({}"{}")", first ? "" : ",", EscapeJson(name));
+    first = false;
+  }
+  out += ']';
+}
+
+}  // namespace
+
+std::string EngineJson(const EngineInfo& engine) {
+  std::string out = fmt::format(R"({{"name":"{}","version":"{}","signature_set":"{}")", EscapeJson(engine.name),
+                                EscapeJson(engine.version), EscapeJson(engine.signature_label));
+  if (engine.built_at) out += fmt::format(R"(,"built_at":"{}")", FormatRfc3339(*engine.built_at));
+  if (engine.test_set) out += R"(,"test_signatures_only":true)";
+  out += '}';
+  return out;
+}
+
+std::string ScanJson(const Digest& id, std::string_view name, const ScanState& state) {
+  std::string out;
+  out.reserve(512);
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, R"({{"id":"{}","status":"{}")", id.Hex(), ToString(state.status));
+  if (state.answer) AppendVerdict(out, *state.answer->verdict);
+  if (!name.empty()) fmt::format_to(to, R"(,"name":"{}")", EscapeJson(name));
+  if (state.answer) {
+    const ScanRecord& record = state.answer->verdict->record();
+    fmt::format_to(to, R"(,"size":{},"cached":{},"fresh":{},"scanned_at":"{}","scan_ms":{:.1f},"engine":{})",
+                   record.size, state.answer->cached, state.answer->fresh, FormatRfc3339(record.scanned_at),
+                   record.scan_ms, EngineJson(*record.engine));
+  }
+  out += '}';
+  return out;
+}
+
+}  // namespace lazaret::http

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "aio/task.h"
+#include "base/log.h"
+#include "http/connection.h"
+#include "http/io_thread.h"
+
+namespace lazaret::http {
+
+struct ServerSettings {
+  std::vector<std::string> listen;      // "ADDRESS:PORT", "[ADDRESS6]:PORT"; port 0 lets the kernel choose
+  std::size_t threads = 1;
+  std::size_t max_connections = 10'000;
+  ConnectionSettings connection;
+};
+
+// Listens, accepts and runs connections, each thread with its own sockets (socket(7), SO_REUSEPORT).
+class Server {
+ public:
+  // kMalformed for an address that is none, kUnavailable when it cannot be listened on; the message names it.
+  static Result<std::unique_ptr<Server>> Listen(ServerSettings settings, Handler& handler, Log& log);
+  ~Server();
+
+  void Start();
+  // Accepts nothing more, lets the requests under way be answered until `deadline`, then drops them. Any executor.
+  aio::Task<> Drain(SteadyTime deadline);
+  // Ends the threads; after Drain.
+  void Stop();
+
+  std::vector<std::string> addresses() const;  // as bound
+  std::size_t connections() const { return connections_; }
+  bool is_draining() const { return draining_; }
+
+ private:
+  struct Thread;
+  Server(ServerSettings settings, Handler& handler, Log& log);
+  aio::Task<> Accept(Thread& thread, boost::asio::ip::tcp::acceptor& acceptor);
+  aio::Task<> Serve(Thread& thread, boost::asio::ip::tcp::socket socket);
+
+  const ServerSettings settings_;
+  Handler& handler_;
+  Log& log_;
+  std::vector<std::unique_ptr<Thread>> threads_;
+  std::atomic<std::size_t> connections_ = 0;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace lazaret::http
