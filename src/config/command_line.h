@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "config/load.h"
+
+namespace lazaret::config {
+
+// What the process ends with when the command line or the configuration cannot be used.
+inline constexpr int kUsageExitCode = 2;
+
+// What the user asked for.
+struct Serve {
+  Config config;
+};
+// `lazaret config check`: print `text` to standard output and end with `exit_code`; a configuration with errors is a
+// finding here, not a failure.
+struct ConfigCheck {
+  std::string text;
+  int exit_code;
+};
+// `lazaret config sample` and every kind of help: print `text` to standard output and end with 0.
+struct ConfigSample {
+  std::string text;
+};
+struct Help {
+  std::string text;
+};
+// `lazaret version`: the caller knows the versions of the parts.
+struct Version {
+  bool json;
+};
+using Command = std::variant<Serve, ConfigCheck, ConfigSample, Version, Help>;
+
+// `arguments` come without the name of the program. Reads the file that --config or LAZARET_CONFIG names, and nothing
+// else. The error is kMalformed; its `what` is the whole text for standard error, several lines with a newline at the
+// end, after which the process ends with kUsageExitCode.
+Result<Command> ParseCommandLine(const std::vector<std::string>& arguments, const Surroundings& surroundings);
+
+// The surroundings of this process: its environment (`environment` is environ(7)) and its effective user.
+Surroundings CurrentSurroundings(const char* const* environment);
+
+}  // namespace lazaret::config

@@ -1,0 +1,208 @@
+#include "config/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "config/field.h"
+
+namespace lazaret::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Result<Command> Parse(std::vector<std::string> arguments, Environment environment = {}) {
+  return ParseCommandLine(arguments, Surroundings{std::move(environment), true});
+}
+
+Config ServeConfig(std::vector<std::string> arguments, Environment environment = {}) {
+  const auto command = Parse(std::move(arguments), std::move(environment));
+  if (!command) {
+    ADD_FAILURE() << command.error().what;
+    return {};
+  }
+  return std::get<Serve>(*command).config;
+}
+
+std::string ErrorOf(std::vector<std::string> arguments, Environment environment = {}) {
+  const auto command = Parse(std::move(arguments), std::move(environment));
+  if (command) return "no error";
+  EXPECT_EQ(command.error().code, Errc::kMalformed);
+  EXPECT_THAT(command.error().what, testing::EndsWith("\n"));
+  return command.error().what;
+}
+
+template <class T>
+std::string TextOf(std::vector<std::string> arguments) {
+  const auto command = Parse(std::move(arguments));
+  return command && std::holds_alternative<T>(*command) ? std::get<T>(*command).text : "something else";
+}
+
+TEST(CommandLine, ServesWithTheDefaults) { EXPECT_EQ(ServeConfig({"serve"}), Config{}); }
+
+TEST(CommandLine, TakesTheCommonFlags) {
+  Config expected;
+  expected.listen = {{"0.0.0.0", 80}, {"::1", 81}};
+  expected.data = "/d";
+  expected.threads = 3;
+  expected.log = {LogFormat::kJson, LogLevel::kWarning};
+  expected.signatures.directory = "/s";
+  expected.signatures.test_set = true;
+  expected.engine.scanners = 5;
+  EXPECT_EQ(ServeConfig({"serve", "--listen", "0.0.0.0:80", "--data=/d", "--threads", "3", "--listen", "[::1]:81",
+                         "--log-format", "json", "--log-level=warning", "--signatures", "/s", "--test-signatures",
+                         "--scanners", "5"}),
+            expected);
+}
+
+TEST(CommandLine, SetsEveryFieldByItsKey) {
+  const auto other_value = [](const Field& field) -> std::string {
+    switch (field.kind) {
+      case Kind::kListen: return "127.0.0.1:1,[::1]:2";
+      case Kind::kLogFormat: return "json";
+      case Kind::kLogLevel: return "error";
+      case Kind::kSwitch: return "true";
+      case Kind::kDuration: return std::to_string(field.least + 1) + "ms";
+      default: return std::to_string(field.least + 1);
+    }
+  };
+  // Small contents, so that no budget is too small for them.
+  const std::vector<std::string> base = {"serve", "--set", "content.memory_file_size=0", "--set", "content.max_size=1"};
+  for (const Field& field : Fields()) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), {"--set", std::string(field.key) + "=" + other_value(field)});
+    EXPECT_NE(ServeConfig(arguments), ServeConfig(base)) << field.key;
+  }
+}
+
+TEST(CommandLine, KeepsEqualsSignsInValuesAndAllowsEmptyOnes) {
+  EXPECT_EQ(ServeConfig({"serve", "--set", "data=/a=b"}).data, "/a=b");
+  EXPECT_EQ(ServeConfig({"serve", "--set=data=/a=b"}).data, "/a=b");
+  EXPECT_EQ(ServeConfig({"serve", "--set", "engine.scanner_program="}, {{"LAZARET_ENGINE_SCANNER_PROGRAM", "/x"}})
+                .engine.scanner_program,
+            "");
+}
+
+TEST(CommandLine, LetsTheLaterOneWin) {
+  EXPECT_EQ(ServeConfig({"serve", "--threads", "1", "--threads", "2"}).threads, 2u);
+  EXPECT_EQ(ServeConfig({"serve", "--threads", "1", "--set", "threads=2"}).threads, 2u);
+  EXPECT_EQ(ServeConfig({"serve", "--set", "threads=2", "--threads", "1"}).threads, 1u);
+  EXPECT_EQ(ServeConfig({"serve", "--test-signatures", "--test-signatures=false"}).signatures.test_set, false);
+}
+
+TEST(CommandLine, LetsFlagsReplaceTheAddressesOfTheFile) {
+  EXPECT_THAT(ServeConfig({"serve", "--listen", "[::1]:1"}, {{"LAZARET_LISTEN", "127.0.0.1:1,127.0.0.1:2"}}).listen,
+              ElementsAre(ListenAddress{"::1", 1}));
+  EXPECT_EQ(ServeConfig({"serve"}, {{"LAZARET_LISTEN", "127.0.0.1:1,127.0.0.1:2"}}).listen.size(), 2u);
+}
+
+TEST(CommandLine, ReadsTheFileThatIsNamed) {
+  const std::string base = testing::TempDir() + "command_line_test-" + std::to_string(::getpid());
+  std::ofstream(base + ".1") << "threads = 1";
+  std::ofstream(base + ".2") << "threads = 2";
+  EXPECT_EQ(ServeConfig({"serve", "--config", base + ".1"}).threads, 1u);
+  EXPECT_EQ(ServeConfig({"serve"}, {{"LAZARET_CONFIG", base + ".2"}}).threads, 2u);
+  EXPECT_EQ(ServeConfig({"serve", "--config", base + ".1"}, {{"LAZARET_CONFIG", base + ".2"}}).threads, 1u);
+  EXPECT_EQ(ServeConfig({"serve"}, {{"LAZARET_CONFIG", ""}}).threads, 0u);
+  std::filesystem::remove(base + ".1");
+  std::filesystem::remove(base + ".2");
+  EXPECT_EQ(ErrorOf({"serve", "--config", base + ".1"}),
+            "The configuration has an error:\n  " + base +
+                ".1: cannot be read: No such file or directory\nSee: lazaret serve --help\n");
+}
+
+TEST(CommandLine, NamesTheFlagOfABadValue) {
+  EXPECT_EQ(ErrorOf({"serve", "--threads", "-1"}),
+            "The configuration has an error:\n  --threads: -1 is out of range (allowed: 0 to 1024)\n"
+            "See: lazaret serve --help\n");
+  EXPECT_EQ(ErrorOf({"serve", "--set", "http.max_parts=0", "--set", "foo=1"}),
+            "The configuration has 2 errors:\n  --set http.max_parts: 0 is out of range (allowed: 1 to 100000)\n"
+            "  --set foo: no such setting; the nearest is data\nSee: lazaret serve --help\n");
+}
+
+TEST(CommandLine, NamesTheNearestOption) {
+  EXPECT_EQ(ErrorOf({"serve", "--thread", "4"}),
+            "lazaret: unknown option --thread; the nearest is --threads\nSee: lazaret serve --help\n");
+  EXPECT_THAT(ErrorOf({"serve", "--idle-timeout=4s"}),
+              StartsWith("lazaret: unknown option --idle-timeout; write --set http.idle_timeout=TIME\n"));
+  EXPECT_THAT(ErrorOf({"version", "--jsno"}), StartsWith("lazaret: unknown option --jsno; the nearest is --json\n"));
+  EXPECT_THAT(ErrorOf({"serve", "--json"}), HasSubstr("unknown option --json"));
+  EXPECT_THAT(ErrorOf({"serve", "-x"}), HasSubstr("unknown option -x"));
+}
+
+TEST(CommandLine, ShowsMisuseAndBadValuesTogether) {
+  const std::string error = ErrorOf({"serve", "extra", "--set", "threads", "--threads", "x"}, {{"LAZARET_FOO", "1"}});
+  EXPECT_THAT(error, HasSubstr("unexpected argument extra\n"));
+  EXPECT_THAT(error, HasSubstr("--set threads: write --set KEY=VALUE\n"));
+  EXPECT_THAT(error, HasSubstr("LAZARET_FOO: no such setting"));
+  EXPECT_THAT(error, HasSubstr("--threads: \"x\" is not a whole number"));
+}
+
+TEST(CommandLine, RefusesAFlagWithoutItsValue) {
+  EXPECT_THAT(ErrorOf({"serve", "--data"}), HasSubstr("--data"));
+  EXPECT_THAT(ErrorOf({"serve", "--data=", "--threads=1"}), HasSubstr("--data= has no value"));
+}
+
+TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
+  EXPECT_EQ(ErrorOf({}),
+            "lazaret: say what to do: serve, config check, config sample or version\nSee: lazaret --help\n");
+  EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
+  EXPECT_EQ(ErrorOf({"config"}),
+            "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");
+  EXPECT_THAT(ErrorOf({"sevre"}), StartsWith("lazaret: unknown command sevre; the nearest is serve\n"));
+  EXPECT_THAT(ErrorOf({"config", "show"}), HasSubstr("unexpected argument show"));
+  EXPECT_THAT(ErrorOf({"serve", "version"}), HasSubstr("unexpected argument version"));
+}
+
+TEST(CommandLine, PrintsVersions) {
+  EXPECT_FALSE(std::get<Version>(*Parse({"version"})).json);
+  EXPECT_TRUE(std::get<Version>(*Parse({"version", "--json"})).json);
+  EXPECT_FALSE(std::get<Version>(*Parse({"--version"})).json);
+}
+
+TEST(CommandLine, DescribesEveryFieldInTheHelpOfServe) {
+  const std::string help = TextOf<Help>({"serve", "--help"});
+  for (const Field& field : Fields()) {
+    EXPECT_THAT(help, HasSubstr("  " + std::string(field.key) + "="));
+    if (!field.flag.empty()) EXPECT_THAT(help, HasSubstr("  or  " + std::string(field.flag)));
+  }
+  EXPECT_THAT(help, HasSubstr("1KiB to 1MiB; default 32KiB\n"));
+  EXPECT_EQ(TextOf<Help>({"serve", "-h", "--threads", "x"}), help);
+}
+
+TEST(CommandLine, HasHelpForEveryCommand) {
+  EXPECT_THAT(TextOf<Help>({"--help"}), StartsWith("lazaret - "));
+  EXPECT_THAT(TextOf<Help>({"config", "--help"}), StartsWith("lazaret config - "));
+  EXPECT_THAT(TextOf<Help>({"config", "check", "--help"}), StartsWith("lazaret config check - "));
+  EXPECT_THAT(TextOf<Help>({"config", "sample", "-h"}), StartsWith("lazaret config sample - "));
+  EXPECT_THAT(TextOf<Help>({"version", "--help"}), StartsWith("lazaret version - "));
+}
+
+TEST(CommandLine, ChecksWithTheOptionsOfServe) {
+  const auto good = std::get<ConfigCheck>(*Parse({"config", "check", "--threads", "9"}));
+  EXPECT_EQ(good.exit_code, 0);
+  EXPECT_THAT(good.text, HasSubstr("threads                  = 9"));
+  const auto bad = std::get<ConfigCheck>(*Parse({"config", "check", "--threads", "x"}));
+  EXPECT_EQ(bad.exit_code, kUsageExitCode);
+  EXPECT_EQ(bad.text,
+            "The configuration has an error:\n  --threads: \"x\" is not a whole number (allowed: 0 to 1024)\n");
+  EXPECT_THAT(std::get<ConfigCheck>(*Parse({"config", "check", "--json"})).text, StartsWith("{\"ok\":true,"));
+  EXPECT_EQ(std::get<ConfigCheck>(*Parse({"config", "check", "--json", "--set", "data="})).text,
+            "{\"ok\":false,\"problems\":[\"--set data: is empty (allowed: a path)\"]}\n");
+}
+
+TEST(CommandLine, PrintsASample) {
+  EXPECT_THAT(TextOf<ConfigSample>({"config", "sample"}), HasSubstr("\n#listen = ["));
+}
+
+TEST(CurrentSurroundings, SplitsTheEnvironment) {
+  const char* const environment[] = {"A=1", "B=x=y", "C=", "broken", nullptr};
+  const Environment expected = {{"A", "1"}, {"B", "x=y"}, {"C", ""}};
+  EXPECT_EQ(CurrentSurroundings(environment).environment, expected);
+}
+
+}  // namespace
+}  // namespace lazaret::config

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace lazaret::config {
+
+// Where to listen: a numeric address without brackets, and a port; port 0 lets the kernel choose.
+struct ListenAddress {
+  std::string host;
+  std::uint16_t port = 0;
+
+  // "127.0.0.1:8484", "[::1]:8484".
+  std::string Text() const;
+
+  friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
+};
+
+inline constexpr std::uint64_t kKiB = 1024;
+inline constexpr std::uint64_t kMiB = 1024 * kKiB;
+inline constexpr std::uint64_t kGiB = 1024 * kMiB;
+// libclamav clamps its limit for a single file to this.
+inline constexpr std::uint64_t kLargestScannableFile = 2'147'483'645;
+
+// Every setting, with its default. Plain data: sizes in bytes. field.cc says what each one means and which values it
+// may take; a Config from Load or ParseCommandLine holds only such values.
+struct Config {
+  struct Logging {
+    LogFormat format = LogFormat::kText;
+    LogLevel level = LogLevel::kInfo;
+    friend bool operator==(const Logging&, const Logging&) = default;
+  };
+  struct Signatures {
+    std::filesystem::path directory = "/var/lib/clamav";
+    bool test_set = false;
+    bool pua = false;
+    friend bool operator==(const Signatures&, const Signatures&) = default;
+  };
+  struct Engine {
+    std::uint64_t scanners = 0;
+    std::filesystem::path scanner_program;
+    std::string user = "nobody";
+    milliseconds deadline = seconds(120);
+    std::uint64_t attempts = 3;
+    std::uint64_t scans_per_scanner = 1000;
+    std::uint64_t max_file_size = kLargestScannableFile;
+    std::uint64_t max_scan_size = 4 * kGiB;
+    std::uint64_t max_recursion = 17;
+    std::uint64_t max_files = 10'000;
+    std::uint64_t temp_size = kGiB;
+    std::uint64_t memory = 2 * kGiB;
+    friend bool operator==(const Engine&, const Engine&) = default;
+  };
+  struct Queue {
+    std::uint64_t max_waiting = 1000;
+    std::uint64_t small_size = kMiB;
+    milliseconds max_wait = seconds(60);
+    friend bool operator==(const Queue&, const Queue&) = default;
+  };
+  struct Content {
+    std::uint64_t max_size = 4 * kGiB;
+    std::uint64_t memory_file_size = kMiB;
+    std::uint64_t memory_budget = kGiB;
+    std::uint64_t disk_budget = 64 * kGiB;
+    friend bool operator==(const Content&, const Content&) = default;
+  };
+  struct Cache {
+    std::uint64_t max_entries = 1'000'000;
+    std::uint64_t memory_entries = 100'000;
+    milliseconds max_age = std::chrono::days(30);
+    milliseconds passing_age = seconds(60);
+    friend bool operator==(const Cache&, const Cache&) = default;
+  };
+  struct Http {
+    std::uint64_t max_connections = 10'000;
+    std::uint64_t max_head_size = 32 * kKiB;
+    milliseconds head_timeout = seconds(10);
+    milliseconds idle_timeout = seconds(60);
+    milliseconds body_timeout = seconds(30);
+    std::uint64_t min_body_rate = kKiB;  // bytes per second
+    std::uint64_t max_parts = 1000;
+    std::uint64_t max_lookup = 1000;
+    milliseconds request_timeout = seconds(300);
+    friend bool operator==(const Http&, const Http&) = default;
+  };
+
+  std::vector<ListenAddress> listen = {{"127.0.0.1", 8484}};
+  std::filesystem::path data = "/var/lib/lazaret";
+  std::uint64_t threads = 0;
+  milliseconds drain_timeout = seconds(30);
+  Logging log;
+  Signatures signatures;
+  Engine engine;
+  Queue queue;
+  Content content;
+  Cache cache;
+  Http http;
+
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+}  // namespace lazaret::config

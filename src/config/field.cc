@@ -1,0 +1,202 @@
+#include "config/field.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+#include "config/units.h"
+
+namespace lazaret::config {
+namespace {
+
+constexpr std::uint64_t kSecond = 1000;
+constexpr std::uint64_t kMinute = 60 * kSecond;
+constexpr std::uint64_t kHour = 60 * kMinute;
+constexpr std::uint64_t kDay = 24 * kHour;
+constexpr std::uint64_t kTiB = 1024 * kGiB;
+
+using C = Config;
+
+constexpr std::array kFields = {
+    Field{"listen", "--listen", Kind::kListen, +[](C& c) { return &c.listen; }, 1, 64,
+          "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks."},
+    Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
+          "Directory for the verdict cache and for large files while they are scanned; made when missing."},
+    Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
+          "Threads that serve HTTP; 0 means one per core."},
+    Field{"drain_timeout", "", Kind::kDuration, +[](C& c) { return &c.drain_timeout; }, 0, kHour,
+          "How long requests in progress may take to finish after SIGTERM."},
+
+    Field{"log.format", "--log-format", Kind::kLogFormat, +[](C& c) { return &c.log.format; }, 0, 0,
+          "How log lines on standard error look."},
+    Field{"log.level", "--log-level", Kind::kLogLevel, +[](C& c) { return &c.log.level; }, 0, 0,
+          "The least important kind of line that is logged."},
+
+    Field{"signatures.directory", "--signatures", Kind::kPath, +[](C& c) { return &c.signatures.directory; }, 1, 0,
+          "Directory that freshclam, or whoever, keeps up to date; it is watched for changes."},
+    Field{"signatures.test_set", "--test-signatures", Kind::kSwitch, +[](C& c) { return &c.signatures.test_set; }, 0, 0,
+          "Use the built-in set, which knows nothing but the EICAR test file, instead of the directory: not fit for "
+          "use."},
+    Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
+          "Also report potentially unwanted applications."},
+
+    Field{"engine.scanners", "--scanners", Kind::kCount, +[](C& c) { return &c.engine.scanners; }, 0, 1024,
+          "Scanner processes, each of which scans one content at a time; 0 means one per core."},
+    Field{"engine.scanner_program", "", Kind::kPath, +[](C& c) { return &c.engine.scanner_program; }, 0, 0,
+          "The scanner executable; empty means lazaret-scanner beside the running binary."},
+    Field{"engine.user", "", Kind::kText, +[](C& c) { return &c.engine.user; }, 1, 0,
+          "The user that scanners run as when the server is started by root."},
+    Field{"engine.deadline", "", Kind::kDuration, +[](C& c) { return &c.engine.deadline; }, 100, kHour,
+          "How long one scan may take before its scanner is killed and the content is unscannable."},
+    Field{"engine.attempts", "", Kind::kCount, +[](C& c) { return &c.engine.attempts; }, 1, 10,
+          "How often a content may crash a scanner before it is unscannable."},
+    Field{"engine.scans_per_scanner", "", Kind::kCount, +[](C& c) { return &c.engine.scans_per_scanner; }, 1, 1'000'000,
+          "Scans after which a scanner is replaced by a new one."},
+    Field{"engine.max_file_size", "", Kind::kSize, +[](C& c) { return &c.engine.max_file_size; }, 1,
+          kLargestScannableFile, "Larger files, also inside archives, are unscannable; the top is libclamav's own."},
+    Field{"engine.max_scan_size", "", Kind::kSize, +[](C& c) { return &c.engine.max_scan_size; }, 1, kTiB,
+          "How much one content may expand to, all its layers together, before it is unscannable."},
+    Field{"engine.max_recursion", "", Kind::kCount, +[](C& c) { return &c.engine.max_recursion; }, 1, 100,
+          "How deep archives may be nested before the content is unscannable."},
+    Field{"engine.max_files", "", Kind::kCount, +[](C& c) { return &c.engine.max_files; }, 1, 10'000'000,
+          "How many files one content may hold before it is unscannable."},
+    Field{"engine.temp_size", "", Kind::kSize, +[](C& c) { return &c.engine.temp_size; }, kMiB, kTiB,
+          "Temporary space of each scanner."},
+    Field{"engine.memory", "", Kind::kSize, +[](C& c) { return &c.engine.memory; }, 64 * kMiB, kTiB,
+          "Address space of each scanner beyond the signatures, which all of them share."},
+
+    Field{"queue.max_waiting", "", Kind::kCount, +[](C& c) { return &c.queue.max_waiting; }, 1, 1'000'000,
+          "Scans that may wait for a scanner; beyond it requests are refused with 503."},
+    Field{"queue.small_size", "", Kind::kSize, +[](C& c) { return &c.queue.small_size; }, 0, 4 * kGiB,
+          "Contents up to this size count as short scans, which do not wait behind long ones."},
+    Field{"queue.max_wait", "", Kind::kDuration, +[](C& c) { return &c.queue.max_wait; }, 100, kHour,
+          "How long a request waits for a scanner before it is refused with 503."},
+
+    Field{"content.max_size", "--max-size", Kind::kSize, +[](C& c) { return &c.content.max_size; }, 1, kTiB,
+          "Larger uploads are refused with 413."},
+    Field{"content.memory_file_size", "", Kind::kSize, +[](C& c) { return &c.content.memory_file_size; }, 0, kGiB,
+          "Contents up to this size are held in memory, larger ones in a file."},
+    Field{"content.memory_budget", "", Kind::kSize, +[](C& c) { return &c.content.memory_budget; }, 0, 16 * kTiB,
+          "Memory for all contents that are held at once; beyond it requests are refused with 503."},
+    Field{"content.disk_budget", "", Kind::kSize, +[](C& c) { return &c.content.disk_budget; }, 1, 1024 * kTiB,
+          "Disk space for all contents that are held at once; beyond it requests are refused with 503."},
+
+    Field{"cache.max_entries", "", Kind::kCount, +[](C& c) { return &c.cache.max_entries; }, 1, 1'000'000'000,
+          "Verdicts that are remembered on disk; the oldest give way."},
+    Field{"cache.memory_entries", "", Kind::kCount, +[](C& c) { return &c.cache.memory_entries; }, 1, 100'000'000,
+          "Verdicts that are also held in memory."},
+    Field{"cache.max_age", "", Kind::kDuration, +[](C& c) { return &c.cache.max_age; }, kSecond, 3650 * kDay,
+          "How long a verdict is remembered."},
+    Field{"cache.passing_age", "", Kind::kDuration, +[](C& c) { return &c.cache.passing_age; }, 0, kDay,
+          "How long a verdict is remembered that a crash, a time-out or a lack of space caused."},
+
+    Field{"http.max_connections", "", Kind::kCount, +[](C& c) { return &c.http.max_connections; }, 1, 1'000'000,
+          "Connections at once; beyond it new ones are answered with 503 and closed."},
+    Field{"http.max_head_size", "", Kind::kSize, +[](C& c) { return &c.http.max_head_size; }, kKiB, kMiB,
+          "Size of a request line with its header; beyond it the answer is 431."},
+    Field{"http.head_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.head_timeout; }, 100, 10 * kMinute,
+          "How long a request line with its header may take to arrive."},
+    Field{"http.idle_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.idle_timeout; }, 100, kHour,
+          "How long a connection may be idle between two requests."},
+    Field{"http.body_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.body_timeout; }, 100, kHour,
+          "How long an upload may pause before the answer is 408."},
+    Field{"http.min_body_rate", "", Kind::kRate, +[](C& c) { return &c.http.min_body_rate; }, 0, kGiB,
+          "The average rate that an upload must keep after its first 30 seconds; 0B/s means any."},
+    Field{"http.max_parts", "", Kind::kCount, +[](C& c) { return &c.http.max_parts; }, 1, 100'000,
+          "Parts of one multipart request."},
+    Field{"http.max_lookup", "", Kind::kCount, +[](C& c) { return &c.http.max_lookup; }, 1, 100'000,
+          "Ids in one look-up request."},
+    Field{"http.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.request_timeout; }, 100, kHour,
+          "How long the answer may take from the end of the upload; then it is 504."},
+};
+
+std::string ShowNumber(Kind kind, std::uint64_t value) {
+  switch (kind) {
+    case Kind::kSize: return FormatSize(value);
+    case Kind::kRate: return FormatRate(value);
+    case Kind::kDuration: return FormatDuration(milliseconds(value));
+    default: return std::to_string(value);
+  }
+}
+
+}  // namespace
+
+std::string_view Field::Section() const {
+  const std::size_t dot = key.find('.');
+  return dot == key.npos ? std::string_view() : key.substr(0, dot);
+}
+
+std::string Field::Variable() const {
+  std::string name = "LAZARET_";
+  for (const char c : key) {
+    const bool lower = c >= 'a' && c <= 'z';
+    name += c == '.' ? '_' : lower ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return name;
+}
+
+std::string Field::Allowed() const {
+  switch (kind) {
+    case Kind::kCount:
+    case Kind::kSize:
+    case Kind::kRate:
+    case Kind::kDuration: return ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
+    case Kind::kSwitch: return "true or false";
+    case Kind::kText: return "a name";
+    case Kind::kPath: return "a path";
+    case Kind::kLogFormat: return "text or json";
+    case Kind::kLogLevel: return "debug, info, warning or error";
+    case Kind::kListen:
+      return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
+             " of ADDRESS:PORT, such as 127.0.0.1:8484 or [::1]:8484";
+  }
+  throw std::logic_error("field of no kind");
+}
+
+std::string_view Field::Placeholder() const {
+  switch (kind) {
+    case Kind::kCount: return "NUMBER";
+    case Kind::kSize: return "SIZE";
+    case Kind::kRate: return "RATE";
+    case Kind::kDuration: return "TIME";
+    case Kind::kSwitch: return "BOOLEAN";
+    case Kind::kText: return "NAME";
+    case Kind::kPath: return "PATH";
+    case Kind::kLogFormat: return "FORMAT";
+    case Kind::kLogLevel: return "LEVEL";
+    case Kind::kListen: return "ADDR:PORT";
+  }
+  throw std::logic_error("field of no kind");
+}
+
+std::span<const Field> Fields() { return kFields; }
+
+const Field* FindField(std::string_view key) {
+  const auto field = std::ranges::find(kFields, key, &Field::key);
+  return field == kFields.end() ? nullptr : &*field;
+}
+
+std::size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+const Field& NearestField(std::string_view key) {
+  const auto name = [](std::string_view k) { return k.substr(k.rfind('.') + 1); };
+  // A right name in a wrong or missing section is nearer than its letters say.
+  const auto distance = [&](const Field& field) {
+    return std::min(EditDistance(key, field.key), EditDistance(name(key), name(field.key)) + 2);
+  };
+  return *std::ranges::min_element(kFields, {}, distance);
+}
+
+}  // namespace lazaret::config

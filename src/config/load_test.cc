@@ -1,0 +1,349 @@
+#include "config/load.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "config/describe.h"
+#include "config/field.h"
+#include "config/value.h"
+
+namespace lazaret::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const Surroundings kRoot{{}, true};
+
+Given Flag(const std::string& key, const std::string& value) { return Given{key, {value}, "--" + key, "--" + key}; }
+
+class ConfigFile {
+ public:
+  explicit ConfigFile(std::string_view text)
+      : path_(std::filesystem::path(testing::TempDir()) /
+              testing::UnitTest::GetInstance()->current_test_info()->name()) {
+    path_ += "-" + std::to_string(::getpid()) + ".toml";
+    std::ofstream(path_) << text;
+  }
+  ~ConfigFile() { std::filesystem::remove(path_); }
+  ConfigFile(const ConfigFile&) = delete;
+  ConfigFile& operator=(const ConfigFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The problems of a file that holds `text`, without the path in front.
+Problems ProblemsOf(std::string_view text, const Surroundings& surroundings = kRoot) {
+  const ConfigFile file(text);
+  auto loaded = Load(surroundings, file.path(), {});
+  if (loaded) return {};
+  for (std::string& problem : loaded.error()) {
+    if (problem.starts_with(file.path().string())) problem = problem.substr(file.path().string().size() + 1);
+  }
+  return loaded.error();
+}
+
+Problems ProblemsOfFlag(const std::string& key, const std::string& value) {
+  auto loaded = Load(kRoot, std::nullopt, {Flag(key, value)});
+  return loaded ? Problems{} : loaded.error();
+}
+
+TEST(Load, GivesTheDefaultsWhenNothingIsSaid) {
+  const auto loaded = Load(kRoot, std::nullopt, {});
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config, Config{});
+  EXPECT_THAT(loaded->origins, IsEmpty());
+}
+
+TEST(Load, LetsFileThenEnvironmentThenFlagsWin) {
+  const ConfigFile file("threads = 2\n[engine]\nscanners = 2\nattempts = 2\n[queue]\nmax_waiting = 2\n");
+  const Surroundings surroundings{
+      {{"LAZARET_ENGINE_SCANNERS", "3"}, {"LAZARET_ENGINE_ATTEMPTS", "3"}, {"LAZARET_HTTP_MAX_PARTS", "3"}}, true};
+  const auto loaded = Load(surroundings, file.path(),
+                           {Flag("engine.attempts", "4"), Flag("http.max_lookup", "4"), Flag("http.max_lookup", "5")});
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config.threads, 2u) << "file over default";
+  EXPECT_EQ(loaded->config.queue.max_waiting, 2u);
+  EXPECT_EQ(loaded->config.engine.scanners, 3u) << "environment over file";
+  EXPECT_EQ(loaded->config.http.max_parts, 3u) << "environment over default";
+  EXPECT_EQ(loaded->config.engine.attempts, 4u) << "flag over both";
+  EXPECT_EQ(loaded->config.http.max_lookup, 5u) << "the later flag";
+  EXPECT_EQ(loaded->origins.at("threads"), file.path().string() + ":1:11");
+  EXPECT_EQ(loaded->origins.at("engine.scanners"), "LAZARET_ENGINE_SCANNERS");
+  EXPECT_EQ(loaded->origins.at("engine.attempts"), "--engine.attempts");
+}
+
+TEST(Load, ReadsEveryKindOfValueFromAFile) {
+  const ConfigFile file(R"(
+listen = ["127.0.0.1:1", "[::1]:65535", "0.0.0.0:0", "[::]:0"]
+data = "/srv/lazaret"
+drain_timeout = "5m"
+log = { format = "json", level = "debug" }
+http.min_body_rate = "2KiB/s"
+[signatures]
+test_set = true
+[engine]
+user = "scan"
+scanner_program = "/opt/lazaret-scanner"
+memory = 1073741824
+max_scan_size = "500MB"
+)");
+  const auto loaded = Load(kRoot, file.path(), {});
+  ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
+  Config expected;
+  expected.listen = {{"127.0.0.1", 1}, {"::1", 65535}, {"0.0.0.0", 0}, {"::", 0}};
+  expected.data = "/srv/lazaret";
+  expected.drain_timeout = std::chrono::minutes(5);
+  expected.log = {LogFormat::kJson, LogLevel::kDebug};
+  expected.http.min_body_rate = 2048;
+  expected.signatures.test_set = true;
+  expected.engine.user = "scan";
+  expected.engine.scanner_program = "/opt/lazaret-scanner";
+  expected.engine.memory = kGiB;
+  expected.engine.max_scan_size = 500'000'000;
+  EXPECT_EQ(loaded->config, expected);
+}
+
+TEST(Load, TakesOneAddressWithoutAList) {
+  const ConfigFile file("listen = '[::1]:80'");
+  const auto loaded = Load(kRoot, file.path(), {});
+  ASSERT_TRUE(loaded);
+  EXPECT_THAT(loaded->config.listen, ElementsAre(ListenAddress{"::1", 80}));
+}
+
+TEST(Load, PutsDataWhereTheUserMayWrite) {
+  const auto data = [](Environment environment) { return DefaultConfig(Surroundings{environment, false}).data; };
+  EXPECT_EQ(DefaultConfig(kRoot).data, "/var/lib/lazaret");
+  EXPECT_EQ(data({{"HOME", "/home/u"}, {"XDG_STATE_HOME", "/state"}}), "/state/lazaret");
+  EXPECT_EQ(data({{"HOME", "/home/u"}}), "/home/u/.local/state/lazaret");
+  EXPECT_EQ(data({{"HOME", "/home/u"}, {"XDG_STATE_HOME", "relative"}}), "/home/u/.local/state/lazaret");
+  const Surroundings nowhere;
+  EXPECT_THAT(Load(nowhere, std::nullopt, {}).error(),
+              ElementsAre("data: there is no home directory to put it in: set it, for example --data "
+                          "/var/tmp/lazaret"));
+  EXPECT_TRUE(Load(nowhere, std::nullopt, {Flag("data", "/tmp/x")}));
+}
+
+TEST(Load, NamesTheNearestKey) {
+  EXPECT_THAT(ProblemsOf("[http]\nmax_conections = 1"),
+              ElementsAre("2:1: http.max_conections: no such setting; the nearest is http.max_connections"));
+  EXPECT_THAT(ProblemsOf("max_connections = 1"),
+              ElementsAre("1:1: max_connections: no such setting; the nearest is http.max_connections"));
+  EXPECT_THAT(ProblemsOf("lsiten = ['127.0.0.1:1']"),
+              ElementsAre("1:1: lsiten: no such setting; the nearest is listen"));
+  EXPECT_THAT(ProblemsOf("[htpp]\nmax_parts = 1"), ElementsAre("1:2: htpp: no such section; the nearest is http"));
+  EXPECT_THAT(ProblemsOf("[htpp]"), ElementsAre("1:2: htpp: no such section; the nearest is http"));
+  EXPECT_THAT(ProblemsOf("'http.max_parts' = 1"),
+              ElementsAre("1:1: \"http.max_parts\": no such setting; the nearest is http.max_parts"));
+  EXPECT_THAT(Load({{{"LAZARET_HTTP_MAX_CONNECTION", "1"}}, true}, std::nullopt, {}).error(),
+              ElementsAre("LAZARET_HTTP_MAX_CONNECTION: no such setting; the nearest is LAZARET_HTTP_MAX_CONNECTIONS"));
+  EXPECT_THAT(ProblemsOfFlag("thread", "1"), ElementsAre("--thread: no such setting; the nearest is threads"));
+}
+
+TEST(Load, LeavesOtherVariablesAlone) {
+  EXPECT_TRUE(Load({{{"LAZARE", "x"}, {"MY_LAZARET_X", "y"}, {"lazaret_x", "z"}, {"LAZARET_CONFIG", "f"}}, true},
+                   std::nullopt, {}));
+}
+
+TEST(Load, RefusesWrongTypesInAFile) {
+  EXPECT_THAT(ProblemsOf("threads = '4'"),
+              ElementsAre("1:11: threads: is a string but must be a whole number (allowed: 0 to 1024)"));
+  EXPECT_THAT(
+      ProblemsOf("threads = 1.5"),
+      ElementsAre("1:11: threads: is a number with a fraction but must be a whole number (allowed: 0 to 1024)"));
+  EXPECT_THAT(ProblemsOf("drain_timeout = 30"),
+              ElementsAre("1:17: drain_timeout: is a number but must be a string with a time and its unit, such as "
+                          "\"30s\" (allowed: 0s to 1h)"));
+  EXPECT_THAT(ProblemsOf("[queue]\nsmall_size = true"),
+              ElementsAre("2:14: queue.small_size: is a boolean but must be a size: a string such as \"64KiB\", or a "
+                          "whole number of bytes (allowed: 0B to 4GiB)"));
+  EXPECT_THAT(ProblemsOf("[signatures]\ntest_set = 'true'"),
+              ElementsAre("2:12: signatures.test_set: is a string but must be true or false without quotes (allowed: "
+                          "true or false)"));
+  EXPECT_THAT(ProblemsOf("data = ['/x']"), ElementsAre("1:8: data: is a list but must be a string (allowed: a path)"));
+  EXPECT_THAT(ProblemsOf("data = 2026-01-01"),
+              ElementsAre("1:8: data: is a date or time but must be a string (allowed: a path)"));
+  EXPECT_THAT(ProblemsOf("listen = [8484]"),
+              ElementsAre(HasSubstr("1:10: listen: is a list but must be a list of strings")));
+  EXPECT_THAT(ProblemsOf("[threads]\nx = 1"),
+              ElementsAre(HasSubstr("threads: is a section but must be a whole number")));
+  EXPECT_THAT(ProblemsOf("http = 5"), ElementsAre("1:1: http: is a section, not a value: write [http]"));
+  EXPECT_THAT(ProblemsOf("[[http]]"), ElementsAre(HasSubstr("http: is a section, not a value: write [http]")));
+}
+
+TEST(Load, RefusesBadValues) {
+  EXPECT_THAT(ProblemsOf("[http]\n\nmax_connections = 0"),
+              ElementsAre("3:19: http.max_connections: 0 is out of range (allowed: 1 to 1000000)"));
+  EXPECT_THAT(ProblemsOf("threads = -1"), ElementsAre("1:11: threads: -1 is out of range (allowed: 0 to 1024)"));
+  EXPECT_THAT(
+      ProblemsOf("[content]\nmax_size = '64K'"),
+      ElementsAre("2:12: content.max_size: \"64K\" is not a size such as 64KiB, 2GiB, 500MB or 4096 (allowed: 1B "
+                  "to 1TiB)"));
+  EXPECT_THAT(ProblemsOf("[http]\nmin_body_rate = 'slow'"),
+              ElementsAre("2:17: http.min_body_rate: \"slow\" is not a rate such as 1KiB/s (allowed: 0B/s to 1GiB/s)"));
+  EXPECT_THAT(ProblemsOf("drain_timeout = '30'"),
+              ElementsAre("1:17: drain_timeout: \"30\" is not a time with its unit such as 500ms, 30s, 5m, 2h or 7d "
+                          "(allowed: 0s to 1h)"));
+  EXPECT_THAT(
+      ProblemsOf("log.level = 'loud'"),
+      ElementsAre("1:13: log.level: \"loud\" is not one of the possible values (allowed: debug, info, warning or "
+                  "error)"));
+  EXPECT_THAT(ProblemsOf("data = ''"), ElementsAre("1:8: data: is empty (allowed: a path)"));
+  EXPECT_THAT(ProblemsOf("data = \"/a\\u0000b\""), ElementsAre("1:8: data: holds a zero byte (allowed: a path)"));
+  EXPECT_THAT(ProblemsOfFlag("threads", "many"), ElementsAre("--threads: \"many\" is not a whole number (allowed: 0 to "
+                                                             "1024)"));
+  EXPECT_THAT(ProblemsOfFlag("engine.memory", "99999999999999999999TiB"),
+              ElementsAre("--engine.memory: 99999999999999999999TiB is out of range (allowed: 64MiB to 1TiB)"));
+  EXPECT_THAT(
+      Load({{{"LAZARET_SIGNATURES_PUA", "maybe"}}, true}, std::nullopt, {}).error(),
+      ElementsAre("LAZARET_SIGNATURES_PUA: \"maybe\" is not one of the possible values (allowed: true or false)"));
+}
+
+TEST(Load, RefusesBadAddresses) {
+  const auto problem = [](const std::string& address) {
+    const Problems problems = ProblemsOfFlag("listen", address);
+    return problems.size() == 1 ? problems.front() : "none or several";
+  };
+  EXPECT_EQ(problem("127.0.0.1"),
+            "--listen: \"127.0.0.1\" has no port (allowed: 1 to 64 of ADDRESS:PORT, such as 127.0.0.1:8484 or "
+            "[::1]:8484)");
+  EXPECT_THAT(problem("127.0.0.1:"), HasSubstr("has no port from 0 to 65535"));
+  EXPECT_THAT(problem("127.0.0.1:x"), HasSubstr("has no port from 0 to 65535"));
+  EXPECT_THAT(problem("127.0.0.1:65536"), HasSubstr("has no port from 0 to 65535"));
+  EXPECT_THAT(problem("localhost:80"), HasSubstr("has no numeric IP address before the port"));
+  EXPECT_THAT(problem(":80"), HasSubstr("has no numeric IP address before the port"));
+  EXPECT_THAT(problem("[127.0.0.1]:80"), HasSubstr("has no numeric IP address before the port"));
+  EXPECT_THAT(problem("[::1:80"), HasSubstr("has no numeric IP address before the port"));
+  EXPECT_THAT(problem("::1:80"), HasSubstr("is IPv6 without brackets"));
+  EXPECT_THAT(problem("127.0.0.1:80,"), HasSubstr("\"\" has no port"));
+  EXPECT_THAT(problem("127.0.0.1:80,[::1]:80,127.0.0.1:80"), HasSubstr("127.0.0.1:80 is given twice"));
+  EXPECT_EQ(problem("127.0.0.1:0,127.0.0.1:0"), "none or several") << "two ports that the kernel picks differ";
+  EXPECT_THAT(ProblemsOf("listen = []"), ElementsAre(HasSubstr("0 addresses (allowed: 1 to 64")));
+}
+
+TEST(Load, ShowsAllProblemsTogether) {
+  const ConfigFile file("threads = 'x'\nfoo = 1\ndrain_timeout = '2d'");
+  const auto loaded =
+      Load({{{"LAZARET_LOG_LEVEL", "loud"}, {"LAZARET_X", ""}}, true}, file.path(), {Flag("engine.attempts", "11")});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().size(), 6u) << ProblemsText(loaded.error());
+}
+
+TEST(Load, RefusesBudgetsThatAreSmallerThanWhatTheyHold) {
+  EXPECT_THAT(ProblemsOfFlag("content.disk_budget", "4294967295B"),
+              ElementsAre("content.max_size (4GiB) is more than content.disk_budget (4294967295B): the largest uploads "
+                          "would never be accepted"));
+  EXPECT_THAT(ProblemsOfFlag("content.disk_budget", "4GiB"), IsEmpty());
+  EXPECT_THAT(ProblemsOfFlag("content.memory_budget", "1048575"),
+              ElementsAre("content.memory_file_size (1MiB) is more than content.memory_budget (1048575B): the largest "
+                          "contents for memory would never be accepted"));
+  EXPECT_THAT(ProblemsOfFlag("content.memory_budget", "1MiB"), IsEmpty());
+}
+
+TEST(Load, SaysWhereAFileIsNotToml) {
+  EXPECT_THAT(ProblemsOf("threads = 4\n[http\nmax_parts = 1"), ElementsAre(testing::StartsWith("2:6: ")));
+  EXPECT_THAT(ProblemsOf("threads = 4\nthreads = 5"), ElementsAre(testing::StartsWith("2:")));
+}
+
+TEST(Load, SaysWhyAFileCannotBeRead) {
+  EXPECT_THAT(Load(kRoot, "/nonexistent/lazaret.toml", {}).error(),
+              ElementsAre("/nonexistent/lazaret.toml: cannot be read: No such file or directory"));
+  EXPECT_THAT(Load(kRoot, "/proc", {}).error(), ElementsAre("/proc: cannot be read: Is a directory"));
+}
+
+bool HasRange(const Field& field) {
+  return field.kind == Kind::kCount || field.kind == Kind::kSize || field.kind == Kind::kRate ||
+         field.kind == Kind::kDuration;
+}
+
+TEST(Fields, TakeTheEndsOfTheirRangesAndNothingBeyond) {
+  for (const Field& field : Fields()) {
+    if (!HasRange(field)) continue;
+    const std::string unit = field.kind == Kind::kDuration ? "ms" : "";
+    const auto accepts = [&](const std::string& text) {
+      Config config;
+      const std::string value = text + unit;
+      const auto set = SetField(field, {&value, 1}, config);
+      if (!set) {
+        EXPECT_EQ(set.error(), value + " is out of range (allowed: " + field.Allowed() + ")");
+      }
+      return set.has_value();
+    };
+    EXPECT_TRUE(accepts(std::to_string(field.least))) << field.key;
+    EXPECT_TRUE(accepts(std::to_string(field.most))) << field.key;
+    EXPECT_FALSE(accepts(field.least == 0 ? "-1" : std::to_string(field.least - 1))) << field.key;
+    EXPECT_FALSE(accepts(std::to_string(field.most + 1))) << field.key;
+  }
+}
+
+TEST(Fields, HaveDistinctKeysAndVariablesAndPlaces) {
+  std::set<std::string> seen;
+  for (const Field& field : Fields()) {
+    EXPECT_TRUE(seen.insert(std::string(field.key)).second) << field.key;
+    EXPECT_TRUE(seen.insert(field.Variable()).second) << field.key;
+    EXPECT_TRUE(field.help.ends_with('.')) << field.key;
+    EXPECT_NE(field.Variable(), kFileVariable);
+    Config config;
+    const auto address = std::visit([&](auto place) -> const void* { return place(config); }, field.place);
+    EXPECT_TRUE(seen.insert(std::to_string(reinterpret_cast<std::uintptr_t>(address))).second) << field.key;
+  }
+  EXPECT_EQ(FindField("http.max_connections")->Variable(), "LAZARET_HTTP_MAX_CONNECTIONS");
+}
+
+TEST(Fields, ShowWhatTheyReadBack) {
+  for (const Field& field : Fields()) {
+    const std::string value = ShowValue(field, Config{});
+    Config config;
+    EXPECT_TRUE(SetField(field, {&value, 1}, config)) << field.key;
+    EXPECT_EQ(config, Config{}) << field.key;
+  }
+}
+
+TEST(SampleFile, IsValidAsItIs) { EXPECT_THAT(ProblemsOf(SampleFile(Config{})), IsEmpty()); }
+
+TEST(SampleFile, HoldsEveryDefault) {
+  // Starting from other values shows that the file sets each of them.
+  std::string text = SampleFile(Config{});
+  for (std::size_t at = 0; (at = text.find("\n#", at)) != text.npos; ++at) {
+    if (text[at + 2] != ' ') text.erase(at + 1, 1);
+  }
+  Config other;
+  for (const Field& field : Fields()) {
+    if (!HasRange(field)) continue;
+    const std::string most = std::to_string(field.most) + (field.kind == Kind::kDuration ? "ms" : "");
+    ASSERT_TRUE(SetField(field, {&most, 1}, other));
+  }
+  const TomlFile file = ParseTomlFile(text, "sample");
+  EXPECT_THAT(file.problems, IsEmpty());
+  EXPECT_EQ(file.given.size(), Fields().size());
+  for (const Given& given : file.given) {
+    ASSERT_TRUE(SetField(*FindField(given.key), given.values, other)) << given.key;
+  }
+  EXPECT_EQ(other, Config{});
+}
+
+TEST(CheckText, ShowsEveryValueWithItsUnitAndOrigin) {
+  const auto loaded = Load(kRoot, std::nullopt, {Flag("engine.deadline", "90s")});
+  const std::string text = CheckText(*loaded);
+  for (const Field& field : Fields()) EXPECT_THAT(text, HasSubstr("\n" + std::string(field.key) + " "));
+  EXPECT_THAT(text, testing::ContainsRegex("\nengine.deadline +  = \"90s\" +  # --engine.deadline\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\ncontent.max_size +  = \"4GiB\" +  # default\n"));
+}
+
+TEST(CheckJson, HoldsPlainNumbersAndShownValues) {
+  const std::string text = CheckJson(*Load(kRoot, std::nullopt, {Flag("data", "/a\"b")}));
+  EXPECT_THAT(text, HasSubstr(R"("engine.deadline":{"value":120000,"shown":"2m","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("http.min_body_rate":{"value":1024,"shown":"1KiB/s","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("listen":{"value":["127.0.0.1:8484"],"shown":"127.0.0.1:8484","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("data":{"value":"/a\"b","shown":"/a\"b","origin":"--data"})"));
+  EXPECT_THAT(text, HasSubstr(R"("signatures.pua":{"value":false,)"));
+}
+
+}  // namespace
+}  // namespace lazaret::config
