@@ -60,7 +60,8 @@ aio::Task<Result<VerdictPtr>> MemoryVerdictCache::Find(Digest digest) {
   auto found = co_await backing_->Find(digest);
   // A verdict that was stored in the meantime is newer than what was read.
   if (auto newer = Peek(digest)) co_return newer;
-  if (!found || *found == nullptr || clock_.Now() >= policy_.ExpiryOf(**found)) co_return found;
+  if (!found || *found == nullptr) co_return found;
+  if (clock_.Now() >= policy_.ExpiryOf(**found)) co_return nullptr;
   Entries gone;
   {
     std::lock_guard lock(shard.mutex);

@@ -60,16 +60,18 @@ Result<std::unique_ptr<SqliteVerdictCache>> SqliteVerdictCache::Open(Settings se
 }
 
 SqliteVerdictCache::~SqliteVerdictCache() {
-  pool_.reset();
-  idle_readers_.clear();
   if (writer_ == nullptr) return;
+  pool_.reset();
   writer_->Finish();
-  const bool damaged = writer_->FoundDamage();
+  const bool damaged = writer_->FoundDamage() || std::ranges::any_of(idle_readers_, [](const auto& reader) {
+                         return reader->verdicts.FoundDamage();
+                       });
+  idle_readers_.clear();
   writer_.reset();
   write_connection_.reset();
   if (!damaged) return;
   // Damage in the middle of a large file would otherwise be met again after every start.
-  const auto moved = MoveAside(settings_.path, clock_, log_, "found to be damaged while it was written");
+  const auto moved = MoveAside(settings_.path, clock_, log_, "found to be damaged while in use");
   if (!moved) log_.Error("verdict cache damaged", {{"why", moved.error().what}});
 }
 

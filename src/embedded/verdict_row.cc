@@ -146,7 +146,7 @@ Result<std::optional<StoredVerdict>> VerdictReader::Read(const Digest& digest) {
   {
     SqliteRun run(verdict_);
     run.Bind(digest.AsSpan());
-    const auto found = run.Step();
+    const auto found = Step(run);
     if (!found) return std::unexpected(found.error());
     if (!*found) return std::nullopt;
     row.kind = run.TakeInteger();
@@ -185,10 +185,16 @@ Result<std::optional<StoredVerdict>> VerdictReader::Read(const Digest& digest) {
   return StoredVerdict{std::move(row), engine->identity, *std::move(verdict)};
 }
 
+Result<bool> VerdictReader::Step(SqliteRun& run) {
+  auto found = run.Step();
+  if (!found && found.error().code == Errc::kCorrupt) found_damage_ = true;
+  return found;
+}
+
 Result<StoredEngine> VerdictReader::ReadEngine(std::int64_t id) {
   SqliteRun run(engine_);
   run.Bind(id);
-  const auto found = run.Step();
+  const auto found = Step(run);
   if (!found) return std::unexpected(found.error());
   if (!*found) return Fail(Errc::kCorrupt, "its engine is missing");
   const auto identity = Digest::FromBytes(run.TakeBlob());

@@ -74,16 +74,20 @@ class VerdictReader {
 
   // Empty when there is no row. Expired rows are returned. kCorrupt when the row is not what was written.
   Result<std::optional<StoredVerdict>> Read(const Digest& digest);
+  // SQLite found the file itself, not just a row's content, to be damaged.
+  bool FoundDamage() const { return found_damage_; }
 
  private:
   VerdictReader(SqliteStatement verdict, SqliteStatement engine, EngineCache& engines)
       : verdict_(std::move(verdict)), engine_(std::move(engine)), engines_(&engines) {}
   Result<StoredEngine> ReadEngine(std::int64_t id);
+  Result<bool> Step(SqliteRun& run);
 
   SqliteStatement verdict_;
   SqliteStatement engine_;
   EngineCache* engines_;
   Sha256 hasher_;
+  bool found_damage_ = false;
 };
 
 }  // namespace lazaret::embedded
