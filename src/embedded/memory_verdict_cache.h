@@ -1,0 +1,85 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <unordered_set>
+
+#include "core/verdict_cache.h"
+
+namespace lazaret::embedded {
+
+// Verdicts in memory, in front of another cache or alone. Thread-safe: 16 shards, each with a lock of its own.
+//
+// Bounded: `max_entries` in all, exceeded by at most one for each thread that is storing right now. The least recently
+// used entry of the shard that grows goes first (of a neighbour when that shard has no other). An entry takes about
+// 140 bytes and its verdict about 200 more, plus the signature names; the EngineInfo is shared.
+class MemoryVerdictCache final : public VerdictCache {
+ public:
+  // Told at most once an hour that an entry is still in use while hits in memory hide that from `backing`. Called on
+  // the thread of the hit; must not block.
+  using OnUsed = std::function<void(const Digest&)>;
+
+  // The references and `backing` must outlive the cache.
+  MemoryVerdictCache(const Clock& clock, CachePolicy policy, std::size_t max_entries, VerdictCache* backing = nullptr,
+                     OnUsed on_used = {});
+
+  // Find without waiting and without `backing`: null when memory has no such entry or it has expired. Any thread.
+  VerdictPtr Peek(const Digest& digest);
+
+  // Looks in memory, then in the backing, and keeps what it finds there.
+  aio::Task<Result<VerdictPtr>> Find(Digest digest) override;
+  // Into memory first, then into the backing. What the backing fails with is returned; memory has the verdict then.
+  aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override;
+
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Entry {
+    Digest digest;
+    VerdictPtr verdict;
+    WallTime expires_at;
+    WallTime told_backing_at;
+  };
+  using Entries = std::list<Entry>;  // most recently used first
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(const Digest& digest) const { return DigestHash()(digest); }
+    std::size_t operator()(Entries::const_iterator entry) const { return DigestHash()(entry->digest); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(Entries::const_iterator a, Entries::const_iterator b) const { return a->digest == b->digest; }
+    bool operator()(Entries::const_iterator a, const Digest& b) const { return a->digest == b; }
+    bool operator()(const Digest& a, Entries::const_iterator b) const { return a == b->digest; }
+  };
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    Entries entries;
+    std::unordered_set<Entries::iterator, Hash, Equal> index;
+    std::uint64_t stores = 0;
+  };
+  static constexpr std::size_t kShards = 16;
+
+  // The hash of a shard's index uses the first bytes of the digest.
+  static std::size_t ShardOf(const Digest& digest) {
+    return std::to_integer<std::size_t>(digest.AsSpan().back()) % kShards;
+  }
+  // Both with the shard's lock held; what left the cache is moved to `gone`, to be destroyed without it.
+  void Put(Shard& shard, const Digest& digest, VerdictPtr verdict, Entries& gone);
+  void RemoveOldest(Shard& shard, Entries& gone);
+  void MakeRoom(std::size_t first_shard);
+
+  const Clock& clock_;
+  const CachePolicy policy_;
+  const std::size_t max_entries_;
+  VerdictCache* const backing_;
+  const OnUsed on_used_;
+  std::atomic<std::size_t> size_ = 0;
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace lazaret::embedded
