@@ -57,7 +57,7 @@ struct Config {
     friend bool operator==(const Engine&, const Engine&) = default;
   };
   struct Queue {
-    std::uint64_t max_waiting = 1000;
+    std::uint64_t max_waiting = 10'000;
     std::uint64_t small_size = kMiB;
     milliseconds max_wait = seconds(60);
     friend bool operator==(const Queue&, const Queue&) = default;

@@ -28,7 +28,7 @@ class MemoryVerdictCache final : public VerdictCache {
                      OnUsed on_used = {});
 
   // Find without waiting and without `backing`: null when memory has no such entry or it has expired. Any thread.
-  VerdictPtr Peek(const Digest& digest);
+  VerdictPtr Peek(const Digest& digest) override;
 
   // Looks in memory, then in the backing, and keeps what it finds there.
   aio::Task<Result<VerdictPtr>> Find(Digest digest) override;

@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <utility>
@@ -18,6 +19,8 @@
 namespace lazaret::http {
 namespace {
 
+constexpr std::string_view kUnknownRoute = "unknown";
+constexpr std::string_view kBadHeadRoute = "bad-head";
 constexpr std::string_view kScanPrefix = "/v1/scans/";
 constexpr std::size_t kBytesPerLookedUpId = 80;  // 64 digits, quotes, comma and some white space
 
@@ -55,7 +58,25 @@ struct Api::Route {
   std::string_view pattern;
   std::string_view method;
   aio::Task<Response> (Api::*handle)(Exchange&);
+
+  static const std::array<Route, 7> kAll;
 };
+
+constexpr std::array<Api::Route, 7> Api::Route::kAll = {
+    Route{"/v1/scan", "POST", &Api::PostScan},
+    Route{"/v1/scans/lookup", "POST", &Api::PostLookup},
+    Route{"/v1/scans/{id}", "GET", &Api::GetScan},
+    Route{"/v1/info", "GET", &Api::GetInfo},
+    Route{"/healthz", "GET", &Api::GetHealth},
+    Route{"/readyz", "GET", &Api::GetReady},
+    Route{"/metrics", "GET", &Api::GetMetrics},
+};
+
+std::vector<std::string_view> Api::Routes() {
+  std::vector<std::string_view> names = {kUnknownRoute, kBadHeadRoute};
+  for (const Route& route : Route::kAll) names.push_back(route.pattern);
+  return names;
+}
 
 Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Telemetry& telemetry,
          std::function<std::string()> render_metrics, std::function<bool()> is_draining)
@@ -68,21 +89,15 @@ Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& 
       is_draining_(std::move(is_draining)),
       started_(clock.SteadyNow()) {}
 
-const Api::Route* Api::FindRoute(std::string_view path) const {
-  static constexpr std::array kRoutes = {
-      Route{"/v1/scan", "POST", &Api::PostScan},     Route{"/v1/scans/lookup", "POST", &Api::PostLookup},
-      Route{"/v1/info", "GET", &Api::GetInfo},       Route{"/healthz", "GET", &Api::GetHealth},
-      Route{"/readyz", "GET", &Api::GetReady},       Route{"/metrics", "GET", &Api::GetMetrics},
+const Api::Route* Api::FindRoute(std::string_view path) {
+  const auto matches = [path](const Route& route) {
+    const auto variable = route.pattern.find('{');
+    if (variable == std::string_view::npos) return route.pattern == path;
+    return path.size() > variable && path.starts_with(route.pattern.substr(0, variable)) &&
+           path.find('/', variable) == std::string_view::npos;
   };
-  static constexpr Route kScanRoute{"/v1/scans/{id}", "GET", &Api::GetScan};
-  for (const Route& route : kRoutes) {
-    if (route.pattern == path) return &route;
-  }
-  if (path.starts_with(kScanPrefix) && path.size() > kScanPrefix.size() &&
-      path.find('/', kScanPrefix.size()) == std::string_view::npos) {
-    return &kScanRoute;
-  }
-  return nullptr;
+  const auto* const route = std::ranges::find_if(Route::kAll, matches);
+  return route == Route::kAll.end() ? nullptr : route;
 }
 
 aio::Task<Response> Api::Handle(Exchange& exchange) {
@@ -100,7 +115,7 @@ aio::Task<Response> Api::Handle(Exchange& exchange) {
   } else {
     response = co_await (this->*route->handle)(exchange);
   }
-  telemetry_.OnRequest(route != nullptr ? route->pattern : "unknown", response.status, clock_.SteadyNow() - start);
+  telemetry_.OnRequest(route != nullptr ? route->pattern : kUnknownRoute, response.status, clock_.SteadyNow() - start);
   co_return response;
 }
 
@@ -109,7 +124,7 @@ Response Api::OnBadHead(const Error& error) {
                       : error.code == Errc::kTooLarge ? Problem(431, "head-too-large", error.what)
                                                       : Problem(400, "bad-head", error.what);
   response.close = true;
-  telemetry_.OnRequest("bad-head", response.status, seconds(0));
+  telemetry_.OnRequest(kBadHeadRoute, response.status, seconds(0));
   return response;
 }
 

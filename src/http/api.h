@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aio/task.h"
 #include "base/clock.h"
@@ -28,12 +29,15 @@ class Api final : public Handler {
   Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Telemetry& telemetry,
       std::function<std::string()> render_metrics, std::function<bool()> is_draining);
 
+  // Every name that OnRequest of the telemetry is called with.
+  static std::vector<std::string_view> Routes();
+
   aio::Task<Response> Handle(Exchange& exchange) override;
   Response OnBadHead(const Error& error) override;
 
  private:
   struct Route;
-  const Route* FindRoute(std::string_view path) const;
+  static const Route* FindRoute(std::string_view path);
 
   aio::Task<Response> PostScan(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);

@@ -1,0 +1,287 @@
+#include "main/serve.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "aio/blocking_pool.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "clamav/scanner_pool.h"
+#include "embedded/memory_verdict_cache.h"
+#include "embedded/sqlite_verdict_cache.h"
+#include "http/api.h"
+#include "http/server.h"
+#include "main/data_directory.h"
+#include "metrics/metrics.h"
+#include "metrics/standard_gauges.h"
+#include "service/scan_service.h"
+#include "spool/spool.h"
+
+namespace lazaret {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kDiskThreads = 4;
+constexpr seconds kEngineEndTime{5};
+
+std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+std::filesystem::path ScannerProgram(const config::Config& config) {
+  if (!config.engine.scanner_program.empty()) return config.engine.scanner_program;
+  std::error_code failed;
+  return std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "lazaret-scanner";
+}
+
+// Every connection takes a descriptor, every content that is being scanned another.
+void RaiseDescriptorLimit(const config::Config& config, Log& log) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t wanted = config.http.max_connections * 2 + 1000;
+  if (limit.rlim_cur < wanted) {
+    log.Warning("too few file descriptors for all connections",
+                {{"limit", limit.rlim_cur},
+                 {"wanted", wanted},
+                 {"cure", "raise LimitNOFILE (systemd) or ulimit -n, or lower http.max_connections"}});
+  }
+}
+
+clamav::ScannerPoolSettings PoolSettings(const config::Config& config, const DataDirectory& data) {
+  const std::size_t scanners = config.engine.scanners != 0 ? config.engine.scanners : Cores();
+  wire::LoadRequest limits;
+  limits.user = ::geteuid() == 0 ? config.engine.user : "";
+  limits.temp_bytes = config.engine.temp_size;
+  limits.memory_bytes = config.engine.memory;
+  limits.max_file_bytes = config.engine.max_file_size;
+  limits.max_scan_bytes = config.engine.max_scan_size;
+  limits.max_recursion = static_cast<std::uint32_t>(config.engine.max_recursion);
+  limits.max_files = static_cast<std::uint32_t>(config.engine.max_files);
+  limits.detect_pua = config.signatures.pua;
+  return {.scanner_program = ScannerProgram(config),
+          .signature_directory = config.signatures.directory,
+          .test_set = config.signatures.test_set,
+          .state_directory = data.path(),
+          .slots = scanners + 1,  // one more for short contents while long ones hold all others
+          .attempts = static_cast<int>(config.engine.attempts),
+          .scans_per_scanner = config.engine.scans_per_scanner,
+          .limits = limits};
+}
+
+SpoolSettings MakeSpoolSettings(const config::Config& config, const DataDirectory& data) {
+  return {.directory = data.path() / "content",
+          .max_content = config.content.max_size,
+          .memory_file_size = config.content.memory_file_size,
+          .memory_budget = config.content.memory_budget,
+          .disk_budget = config.content.disk_budget};
+}
+
+http::ApiSettings MakeApiSettings(const config::Config& config) {
+  return {.scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
+          .max_lookup = config.http.max_lookup,
+          .limits_json = fmt::format(
+              R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
+              R"("scan_seconds":{},"parts":{},"lookup_ids":{}}})",
+              config.content.max_size, config.engine.max_file_size, config.engine.max_scan_size,
+              config.engine.max_recursion, config.engine.max_files,
+              static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts,
+              config.http.max_lookup)};
+}
+
+http::ServerSettings MakeServerSettings(const config::Config& config) {
+  http::ServerSettings settings{
+      .listen = {},
+      .threads = config.threads != 0 ? config.threads : Cores(),
+      .max_connections = config.http.max_connections,
+      .connection = {.max_head = config.http.max_head_size,
+                     .head_timeout = config.http.head_timeout,
+                     .idle_timeout = config.http.idle_timeout,
+                     .body = {.stall = config.http.body_timeout,
+                              .grace = config.http.body_timeout,
+                              .bytes_per_second = config.http.min_body_rate}}};
+  for (const config::ListenAddress& address : config.listen) settings.listen.push_back(address.Text());
+  return settings;
+}
+
+metrics::Metrics::Names MetricNames() {
+  metrics::Metrics::Names names;
+  for (const std::string_view route : http::Api::Routes()) names.routes.push_back(route);
+  for (const Errc code : {Errc::kTooLarge, Errc::kOverloaded, Errc::kUnavailable, Errc::kTimeout}) {
+    names.refusals.push_back(ToString(code));
+  }
+  return names;
+}
+
+// The parts of a running server, in the order in which they depend on each other.
+class App {
+ public:
+  App(const config::Config& config, Log& log, DataDirectory data,
+      std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts)
+      : config_(config),
+        log_(log),
+        data_(std::move(data)),
+        metrics_(MetricNames()),
+        stored_verdicts_(std::move(stored_verdicts)),
+        verdicts_(clock_, Policy(config), config.cache.memory_entries, stored_verdicts_.get(),
+                  [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
+        pool_(PoolSettings(config, data_), io_.get_executor(), disk_, clock_, log, metrics_),
+        service_({.queue = {.max_waiting = config.queue.max_waiting,
+                            .max_wait = config.queue.max_wait,
+                            .small_size = config.queue.small_size},
+                  .scan_deadline = config.engine.deadline},
+                 pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
+
+  static CachePolicy Policy(const config::Config& config) {
+    return {.max_age = std::chrono::floor<seconds>(config.cache.max_age),
+            .passing_age = std::chrono::floor<seconds>(config.cache.passing_age)};
+  }
+
+  Result<void> Listen() {
+    auto spool = Spool::Open(MakeSpoolSettings(config_, data_), disk_);
+    if (!spool) return std::unexpected(spool.error());
+    spool_ = *std::move(spool);
+    api_ = std::make_unique<http::Api>(
+        MakeApiSettings(config_), service_, *spool_, clock_, metrics_, [this] { return metrics_.Render(); },
+        [this] { return server_->is_draining(); });
+    auto server = http::Server::Listen(MakeServerSettings(config_), *api_, log_);
+    if (!server) return std::unexpected(server.error());
+    server_ = *std::move(server);
+    AddGauges();
+    return {};
+  }
+
+  int Run() {
+    LogStart();
+    pool_.Start();
+    server_->Start();
+    asio::signal_set signals(io_, SIGTERM, SIGINT);
+    int status = 0;
+    asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
+      if (!error) return;
+      status = 1;
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::exception& e) {
+        log_.Error("server failed", {{"error", e.what()}});
+      }
+    });
+    io_.run();
+    return status;
+  }
+
+ private:
+  void LogStart() {
+    const auto pool = PoolSettings(config_, data_);
+    log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
+    log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
+                            {"threads", config_.threads != 0 ? config_.threads : Cores()},
+                            {"max_connections", config_.http.max_connections}});
+    log_.Info("loading signatures",
+              {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
+               {"scanners", pool.slots - 1},
+               {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
+                                {"max_entries", config_.cache.max_entries},
+                                {"in_memory", config_.cache.memory_entries}});
+  }
+
+  void AddGauges() {
+    metrics::AddStandardGauges(
+        metrics_,
+        {.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
+         .queue_oldest_wait_seconds =
+             [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
+         .scanners =
+             [this] {
+               const auto counts = pool_.counts();
+               return metrics::ScannerCounts{counts.idle, counts.busy, counts.starting};
+             },
+         .http_connections = [this] { return static_cast<double>(server_->connections()); },
+         .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
+         .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
+         .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+         .engine = [this] { return pool_.Current(); }},
+        clock_, LAZARET_VERSION);
+  }
+
+  aio::Task<> RunUntilSignal(asio::signal_set& signals) {
+    const auto [failed, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
+    log_.Info("ending", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"},
+                         {"connections", server_->connections()},
+                         {"drain_s", static_cast<double>(config_.drain_timeout.count()) / 1000}});
+    // A second signal ends the process at once; the kernel ends the scanners with it.
+    signals.clear();
+    std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGINT, SIG_DFL);
+    co_await server_->Drain(clock_.SteadyNow() + config_.drain_timeout);
+    co_await service_.Drain(clock_.SteadyNow());
+    server_->Stop();
+    co_await pool_.Stop();
+    log_.Info("ended");
+  }
+
+  const config::Config& config_;
+  Log& log_;
+  const SystemClock clock_;
+  DataDirectory data_;
+  asio::io_context io_{1};  // of the engine and the service: the main thread's
+  metrics::Metrics metrics_;
+  aio::BlockingPool disk_{kDiskThreads};
+  std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
+  embedded::MemoryVerdictCache verdicts_;
+  clamav::ScannerPool pool_;
+  ScanService service_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<http::Api> api_;
+  std::unique_ptr<http::Server> server_;
+};
+
+int RefuseToStart(Log& log, const Error& error) {
+  log.Error("cannot start", {{"error", error.what}});
+  return 1;
+}
+
+}  // namespace
+
+int RunServer(const config::Config& config) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Log log(config.log.format, config.log.level);
+  RaiseDescriptorLimit(config, log);
+  const auto program = ScannerProgram(config);
+  if (::access(program.c_str(), X_OK) != 0) {
+    return RefuseToStart(log, {Errc::kUnavailable, fmt::format("cannot run the scanner program {}: it belongs beside "
+                                                               "lazaret, or name it with engine.scanner_program",
+                                                               program.native())});
+  }
+  auto data = DataDirectory::Open(config.data);
+  if (!data) return RefuseToStart(log, data.error());
+  const SystemClock clock;
+  auto verdicts = embedded::SqliteVerdictCache::Open({.path = (data->path() / "verdicts.db").native(),
+                                                      .max_entries = config.cache.max_entries,
+                                                      .policy = App::Policy(config)},
+                                                     clock, log);
+  if (!verdicts) return RefuseToStart(log, verdicts.error());
+  App app(config, log, *std::move(data), *std::move(verdicts));
+  if (auto listening = app.Listen(); !listening) return RefuseToStart(log, listening.error());
+  return app.Run();
+}
+
+}  // namespace lazaret
