@@ -1,0 +1,96 @@
+#include "scanner/findings.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace lazaret::scanner {
+namespace {
+
+using wire::OutcomeReason;
+
+constexpr std::size_t kMaxSignatures = 64;
+
+constexpr std::array kPrecedence = {
+    OutcomeReason::kTemporarySpace, OutcomeReason::kEngineError, OutcomeReason::kTimeout,
+    OutcomeReason::kLimitExceeded,  OutcomeReason::kUnsupported, OutcomeReason::kEncrypted,
+};
+
+}  // namespace
+
+std::optional<OutcomeReason> IncompleteReason(std::string_view alert) {
+  if (alert == "Heuristics.Limits.Exceeded.MaxScanTime") return OutcomeReason::kTimeout;
+  if (alert.starts_with("Heuristics.Limits.Exceeded")) return OutcomeReason::kLimitExceeded;
+  if (alert.starts_with("Heuristics.Encrypted.")) return OutcomeReason::kEncrypted;
+  return std::nullopt;
+}
+
+void Findings::AddAlert(std::string_view name) {
+  if (const auto reason = IncompleteReason(name)) {
+    AddIncomplete(*reason, std::string(name));
+    return;
+  }
+  std::string signature(name.empty() ? "Unnamed" : name);
+  if (signatures_.size() >= kMaxSignatures || std::ranges::find(signatures_, signature) != signatures_.end()) return;
+  signatures_.push_back(std::move(signature));
+}
+
+void Findings::AddIncomplete(OutcomeReason reason, std::string detail) {
+  const auto same = [&](const Incomplete& one) { return one.reason == reason; };
+  if (std::ranges::any_of(incomplete_, same)) return;
+  incomplete_.push_back({reason, std::move(detail)});
+}
+
+void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
+  CloseContainers(level);
+  if (!containers_.empty()) containers_.back().has_layers = true;
+  if (IsOpaqueWithoutLayers(layer.type)) containers_.push_back({level, std::string(layer.type), false});
+
+  // libclamav cuts extracted files off at its own limits without a word; those are a little higher than ours, so that
+  // whatever it cut is seen here as over the limit.
+  if (!layer.content) return AddIncomplete(OutcomeReason::kEngineError, "a layer could not be read");
+  const std::uint64_t size = layer.content->size();
+  if (size > limits_.file_bytes) {
+    AddIncomplete(OutcomeReason::kLimitExceeded, "Heuristics.Limits.Exceeded.MaxFileSize");
+  }
+  if (size > limits_.scan_bytes - scanned_bytes_) {
+    AddIncomplete(OutcomeReason::kLimitExceeded, "Heuristics.Limits.Exceeded.MaxScanSize");
+  }
+  scanned_bytes_ += std::min(size, limits_.scan_bytes - scanned_bytes_);
+  for (Incomplete& one : CheckLayer(layer, has_rar_)) AddIncomplete(one.reason, std::move(one.detail));
+}
+
+void Findings::CloseContainers(std::uint32_t level) {
+  while (!containers_.empty() && containers_.back().level >= level) {
+    if (!containers_.back().has_layers) {
+      AddIncomplete(OutcomeReason::kUnsupported, containers_.back().type + " of which nothing could be opened");
+    }
+    containers_.pop_back();
+  }
+}
+
+wire::Outcome Findings::Conclude() {
+  CloseContainers(0);
+  wire::Outcome outcome;
+  if (HasDetection()) {
+    outcome.kind = wire::OutcomeKind::kInfected;
+    outcome.reason = OutcomeReason::kNone;
+    outcome.signatures = signatures_;
+    return outcome;
+  }
+  if (incomplete_.empty()) {
+    outcome.kind = wire::OutcomeKind::kClean;
+    outcome.reason = OutcomeReason::kNone;
+    return outcome;
+  }
+  const auto rank = [](const Incomplete& one) {
+    return std::ranges::find(kPrecedence, one.reason) - kPrecedence.begin();
+  };
+  const Incomplete& worst = *std::ranges::min_element(incomplete_, {}, rank);
+  outcome.kind = wire::OutcomeKind::kIncomplete;
+  outcome.reason = worst.reason;
+  outcome.detail = worst.detail;
+  return outcome;
+}
+
+}  // namespace lazaret::scanner

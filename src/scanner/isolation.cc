@@ -1,0 +1,193 @@
+#include "scanner/isolation.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "base/unique_fd.h"
+#include "scanner/sandbox.h"
+
+namespace lazaret::scanner {
+namespace {
+
+struct User {
+  uid_t id;
+  gid_t group;
+  std::vector<gid_t> groups;
+};
+
+Result<User> FindUser(const std::string& name) {
+  errno = 0;
+  const passwd* entry = ::getpwnam(name.c_str());
+  if (entry == nullptr) return Fail(Errc::kNotFound, fmt::format("there is no user \"{}\"", name));
+  User user{entry->pw_uid, entry->pw_gid, std::vector<gid_t>(64)};
+  int count = static_cast<int>(user.groups.size());
+  if (::getgrouplist(name.c_str(), user.group, user.groups.data(), &count) < 0) {
+    user.groups.resize(static_cast<std::size_t>(count));
+    ::getgrouplist(name.c_str(), user.group, user.groups.data(), &count);
+  }
+  user.groups.resize(static_cast<std::size_t>(count));
+  return user;
+}
+
+bool WriteFile(const char* path, const std::string& text) {
+  const UniqueFd file(::open(path, O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.Get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+class Namespaces {
+ public:
+  explicit Namespaces(Isolation& isolation) : isolation_(isolation) {}
+
+  void Enter() {
+    if (::geteuid() != 0 && !EnterUserNamespace()) return;
+    if (Unshare(CLONE_NEWNET, "network")) isolation_.layers.emplace_back("netns");
+    Unshare(CLONE_NEWIPC, "IPC");
+    Unshare(CLONE_NEWUTS, "UTS");
+    if (!Unshare(CLONE_NEWNS, "mount")) return;
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+      return Warn("mounts cannot be made private", errno);
+    }
+    isolation_.layers.emplace_back("mountns");
+    has_mounts_ = true;
+  }
+
+  bool HasMounts() const { return has_mounts_; }
+
+ private:
+  bool EnterUserNamespace() {
+    const uid_t user = ::geteuid();
+    const gid_t group = ::getegid();
+    if (!Unshare(CLONE_NEWUSER, "user")) return false;
+    if (WriteFile("/proc/self/setgroups", "deny") &&
+        WriteFile("/proc/self/uid_map", fmt::format("{} {} 1", user, user)) &&
+        WriteFile("/proc/self/gid_map", fmt::format("{} {} 1", group, group))) {
+      return true;
+    }
+    Warn("cannot map the own user into a user namespace", errno);
+    return false;
+  }
+  bool Unshare(int flag, const char* name) {
+    if (::unshare(flag) == 0) return true;
+    Warn(fmt::format("no own {} namespace", name), errno);
+    return false;
+  }
+  void Warn(const std::string& what, int error) { isolation_.warnings.push_back(SystemError(what, error).what); }
+
+  Isolation& isolation_;
+  bool has_mounts_ = false;
+};
+
+constexpr unsigned long kMountFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+bool IsBelow(const std::string& path, const std::string& directory) {
+  std::error_code error;
+  const auto inner = std::filesystem::weakly_canonical(path, error);
+  const auto outer = std::filesystem::weakly_canonical(directory, error);
+  const auto relative = inner.lexically_relative(outer);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+// The tmpfs of the root is there to hold the mount points: nothing is left behind in the real directory.
+Result<void> MountTemp(const wire::LoadRequest& request, const std::optional<User>& user) {
+  const uid_t owner = user ? user->id : ::geteuid();
+  const gid_t group = user ? user->group : ::getegid();
+  const std::string root_options = fmt::format("size=64k,nr_inodes={},mode=0711", request.slots + 16);
+  if (::mount("lazaret", request.temp_directory.c_str(), "tmpfs", kMountFlags, root_options.c_str()) != 0) {
+    return std::unexpected(SystemError("cannot mount a tmpfs on " + request.temp_directory, errno));
+  }
+  constexpr std::uint64_t kSpareInodes = 16 * 1024;
+  const std::string options = fmt::format("size={},nr_inodes={},mode=0700,uid={},gid={}", request.temp_bytes,
+                                          request.max_files + kSpareInodes, owner, group);
+  for (std::uint32_t slot = 0; slot < request.slots; ++slot) {
+    const std::string path = fmt::format("{}/{}", request.temp_directory, slot);
+    if (::mkdir(path.c_str(), S_IRWXU) != 0 ||
+        ::mount("lazaret", path.c_str(), "tmpfs", kMountFlags, options.c_str()) != 0) {
+      const Error error = SystemError("cannot mount a tmpfs on " + path, errno);
+      // With it go the slots that were mounted already.
+      ::umount2(request.temp_directory.c_str(), MNT_DETACH);
+      return std::unexpected(error);
+    }
+  }
+  return {};
+}
+
+Result<void> Become(const User& user, const std::string& name) {
+  if (::setgroups(user.groups.size(), user.groups.data()) != 0 ||
+      ::setresgid(user.group, user.group, user.group) != 0 || ::setresuid(user.id, user.id, user.id) != 0) {
+    return std::unexpected(SystemError(fmt::format("cannot become the user \"{}\"", name), errno));
+  }
+  return {};
+}
+
+Result<void> CheckUsable(const wire::LoadRequest& request, const TempSlots& slots) {
+  for (std::uint32_t slot = 0; slot < request.slots; ++slot) {
+    if (::access(slots.Path(slot).c_str(), R_OK | W_OK | X_OK) != 0) {
+      return std::unexpected(SystemError(
+          fmt::format("the scanners' user cannot use {} (every directory above must be searchable)", slots.Path(slot)),
+          errno));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Isolation> Isolate(const wire::LoadRequest& request) {
+  std::optional<User> user;
+  if (::geteuid() == 0 && !request.user.empty()) {
+    auto found = FindUser(request.user);
+    if (!found) return std::unexpected(found.error());
+    user = *std::move(found);
+  }
+  std::error_code error;
+  if (!std::filesystem::is_directory(request.temp_directory, error)) {
+    return Fail(Errc::kNotFound, fmt::format("the temp directory {} is not there", request.temp_directory));
+  }
+
+  Isolation isolation{TempSlots(request.temp_directory, request.slots), {}, {}};
+  Namespaces namespaces(isolation);
+  namespaces.Enter();
+  bool mounted = false;
+  if (namespaces.HasMounts()) {
+    if (IsBelow(request.signature_directory, request.temp_directory)) {
+      isolation.warnings.emplace_back("no tmpfs: the signatures lie below the temp directory");
+    } else if (auto done = MountTemp(request, user)) {
+      isolation.layers.emplace_back("tmpfs");
+      mounted = true;
+    } else {
+      isolation.warnings.push_back(done.error().what);
+    }
+  }
+  if (!mounted) {
+    if (auto done = isolation.slots.RenewAll(); !done) return std::unexpected(done.error());
+    if (user) {
+      if (auto done = isolation.slots.SetOwner(user->id, user->group); !done) return std::unexpected(done.error());
+    }
+  }
+
+  if (user) {
+    if (auto done = Become(*user, request.user); !done) return std::unexpected(done.error());
+  }
+  if (::geteuid() != 0) {
+    // Those of the user namespace; there are none otherwise.
+    if (auto done = DropCapabilities(); !done) return std::unexpected(done.error());
+    isolation.layers.emplace_back("user");
+  } else {
+    isolation.warnings.emplace_back("scanners run as root: name a user for them");
+  }
+  if (auto done = CheckUsable(request, isolation.slots); !done) return std::unexpected(done.error());
+  return isolation;
+}
+
+}  // namespace lazaret::scanner

@@ -1,0 +1,106 @@
+#include "scanner/layer_check.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+
+namespace lazaret::scanner {
+namespace {
+
+using namespace std::string_view_literals;
+using wire::OutcomeReason;
+
+constexpr auto kLocalHeader = "PK\x03\x04"sv;  // APPNOTE.TXT 4.3.7
+constexpr auto kRarMark = "Rar!\x1A\x07"sv;
+
+unsigned Byte(std::string_view text, std::size_t at) { return static_cast<unsigned char>(text[at]); }
+unsigned Little16(std::string_view text, std::size_t at) { return Byte(text, at) | Byte(text, at + 1) << 8; }
+
+bool IsUnknownZipMethod(unsigned method) {
+  constexpr std::array kNamedButUnknown = {1u,  2u,  3u,  4u,  5u,  7u,  10u, 14u, 16u,
+                                           18u, 19u, 20u, 93u, 94u, 95u, 96u, 97u, 98u};
+  return std::ranges::find(kNamedButUnknown, method) != kNamedButUnknown.end();
+}
+
+std::optional<Incomplete> CheckZip(std::string_view content) {
+  constexpr std::size_t kHeaderSize = 30;
+  constexpr unsigned kNewestVersion = 63, kEncrypted = 1u << 0, kMasked = 1u << 13;
+  for (auto at = content.find(kLocalHeader); at != content.npos; at = content.find(kLocalHeader, at + 4)) {
+    if (content.size() - at < kHeaderSize) break;
+    const unsigned version = Little16(content, at + 4) & 0xFF;
+    const unsigned flags = Little16(content, at + 6);
+    const unsigned method = Little16(content, at + 8);
+    if (version > kNewestVersion) continue;  // chance bytes inside of a member
+    if ((flags & kMasked) != 0) return Incomplete{OutcomeReason::kEncrypted, "ZIP member with a hidden header"};
+    if ((flags & kEncrypted) == 0 && IsUnknownZipMethod(method)) {
+      return Incomplete{OutcomeReason::kUnsupported, "ZIP member packed with method " + std::to_string(method)};
+    }
+  }
+  return std::nullopt;
+}
+
+// The mark alone is in every program that knows RAR; a first block that makes sense must follow.
+bool HoldsRar(std::string_view content) {
+  for (auto at = content.find(kRarMark); at != content.npos; at = content.find(kRarMark, at + 1)) {
+    const std::string_view rest = content.substr(at + kRarMark.size());
+    if (rest.size() >= 8 && rest[0] == '\0') {
+      constexpr unsigned kMainHeader = 0x73;
+      if (Byte(rest, 3) == kMainHeader && Little16(rest, 6) >= 13) return true;
+    }
+    if (rest.size() >= 8 && rest[0] == '\1' && rest[1] == '\0') {
+      constexpr unsigned kMain = 1, kEncryption = 4;
+      const unsigned type = Byte(rest, 7);
+      if (Byte(rest, 6) < 0x80 && (type == kMain || type == kEncryption)) return true;
+    }
+  }
+  return false;
+}
+
+// A stream's entry in a compound file's directory ([MS-CFB] 2.6.1).
+bool HoldsEncryptedPackage(std::string_view content) {
+  constexpr auto kName = "E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0\0\0"sv;
+  constexpr std::size_t kEntrySize = 128, kLengthAt = 64, kTypeAt = 66;
+  constexpr unsigned kStream = 2;
+  for (auto at = content.find(kName); at != content.npos; at = content.find(kName, at + 2)) {
+    if (at % kEntrySize != 0 || content.size() - at < kEntrySize) continue;
+    if (Little16(content, at + kLengthAt) == kName.size() && Byte(content, at + kTypeAt) == kStream) return true;
+  }
+  return false;
+}
+
+bool IsZip(std::string_view type) {
+  return type == "CL_TYPE_ZIP" || type == "CL_TYPE_ZIPSFX" || type.starts_with("CL_TYPE_OOXML_");
+}
+
+bool IsProgram(std::string_view type) {
+  return type == "CL_TYPE_MSEXE" || type == "CL_TYPE_ELF" || type.starts_with("CL_TYPE_MACHO");
+}
+
+}  // namespace
+
+std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar) {
+  std::vector<Incomplete> out;
+  const std::string_view content = AsText(layer.content.value_or(Bytes{}));
+  if (IsZip(layer.type)) {
+    if (auto found = CheckZip(content)) out.push_back(*std::move(found));
+  }
+  if (layer.type == "CL_TYPE_MSOLE2" && HoldsEncryptedPackage(content)) {
+    out.push_back({OutcomeReason::kEncrypted, "encrypted Office document"});
+  }
+  if (!has_rar) {
+    if (layer.type.starts_with("CL_TYPE_RAR")) {
+      out.push_back({OutcomeReason::kUnsupported, "RAR archive: UnRAR is not installed"});
+    } else if (IsProgram(layer.type) && HoldsRar(content)) {
+      out.push_back({OutcomeReason::kUnsupported, "program with a RAR archive: UnRAR is not installed"});
+    }
+  }
+  return out;
+}
+
+bool IsOpaqueWithoutLayers(std::string_view type) {
+  return type == "CL_TYPE_7Z" || type == "CL_TYPE_EGG" || type == "CL_TYPE_ALZ" || type == "CL_TYPE_LHA_LZH" ||
+         type == "CL_TYPE_ARJ";
+}
+
+}  // namespace lazaret::scanner

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "wire/scanner_protocol.h"
+
+namespace lazaret::scanner {
+
+// One file that libclamav opened: the content itself or something inside it.
+struct Layer {
+  std::string_view type;         // libclamav's name for it, such as "CL_TYPE_ZIP"
+  std::optional<Bytes> content;  // all of it; empty when it could not be read
+};
+
+struct Incomplete {
+  wire::OutcomeReason reason;
+  std::string detail;
+};
+
+// What libclamav 1.4 leaves out of a layer without saying so: RAR without UnRAR (also behind an executable), ZIP
+// members packed with methods that it does not know (APPNOTE.TXT 4.4.5) or with hidden headers, Office documents
+// that are encrypted as a whole ([MS-OFFCRYPTO] 2.3.4).
+std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar);
+
+// An archive that is not empty but in which libclamav found no layer could not be opened: it says nothing about
+// unknown packing methods in these types.
+bool IsOpaqueWithoutLayers(std::string_view type);
+
+}  // namespace lazaret::scanner
