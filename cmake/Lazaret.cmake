@@ -26,7 +26,7 @@ endif()
 
 add_library(lazaret_flags INTERFACE)
 target_compile_options(lazaret_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Werror
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Wno-missing-designated-field-initializers -Werror
   -fno-omit-frame-pointer -fstack-protector-strong)
 target_compile_definitions(lazaret_flags INTERFACE
   BOOST_ASIO_NO_DEPRECATED BOOST_ALL_NO_LIB SPDLOG_FMT_EXTERNAL LAZARET_VERSION="${PROJECT_VERSION}")

@@ -152,8 +152,13 @@ aio::Task<> ScannerPool::Supervise() {
   }
 }
 
+std::filesystem::path ScannerPool::TempDirectory() const { return settings_.state_directory / "scanners"; }
+
 Result<SignatureSnapshot> ScannerPool::MakeSnapshot() const {
   const auto into = settings_.state_directory / "signatures";
+  std::error_code failed;
+  std::filesystem::create_directories(TempDirectory(), failed);
+  if (failed) return std::unexpected(SystemError("creating " + TempDirectory().native(), failed.value()));
   return settings_.test_set ? MakeTestSnapshot(into) : TakeSnapshot(settings_.signature_directory, into);
 }
 
@@ -166,7 +171,7 @@ aio::Task<Error> ScannerPool::RunZygote() {
 
   wire::LoadRequest load = settings_.limits;
   load.signature_directory = snapshot->directory.native();
-  load.temp_directory = (settings_.state_directory / "scanners").native();
+  load.temp_directory = TempDirectory().native();
   load.slots = static_cast<std::uint32_t>(settings_.slots);
   if (auto sent = zygote_->Send(wire::Encode(load)); !sent) co_return sent.error();
 

@@ -65,6 +65,7 @@ class ScannerPool final : public Engine {
 
   aio::Task<> Supervise();
   aio::Task<Error> RunZygote();
+  std::filesystem::path TempDirectory() const;
   Result<SignatureSnapshot> MakeSnapshot() const;
   Result<void> OnMessage(Zygote& zygote, const SignatureSnapshot& snapshot, const wire::LoadRequest& load,
                          Packet packet);

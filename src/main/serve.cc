@@ -40,7 +40,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
-constexpr seconds kEngineEndTime{5};
 
 std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -56,7 +55,7 @@ void RaiseDescriptorLimit(const config::Config& config, Log& log) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const rlim_t wanted = config.http.max_connections * 2 + 1000;
+  const rlim_t wanted = config.http.max_connections + 2000;
   if (limit.rlim_cur < wanted) {
     log.Warning("too few file descriptors for all connections",
                 {{"limit", limit.rlim_cur},

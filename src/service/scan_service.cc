@@ -19,6 +19,7 @@ struct ScanService::Flight {
   const Digest digest;
   aio::Broadcast<Result<VerdictPtr>> result;
   std::atomic<bool> scanning = false;
+  std::atomic<bool> from_cache = false;  // set before the result: another scan had landed just before
   std::size_t seats = 0;          // guarded by the service's mutex
   bool abandoned = false;         // guarded by the service's mutex: the last one left, nobody may join any more
   std::function<void()> cancel;   // engine executor only
@@ -27,7 +28,7 @@ struct ScanService::Flight {
 // One waiting request's share in a flight.
 class ScanService::Seat {
  public:
-  Seat(ScanService& service, FlightPtr flight) : service_(service), flight_(std::move(flight)) {}
+  Seat(ScanService& service, const ContentPtr& content) : service_(service), flight_(service.Board(content)) {}
   Seat(const Seat&) = delete;
   Seat& operator=(const Seat&) = delete;
   ~Seat() { service_.Leave(flight_); }
@@ -93,14 +94,14 @@ aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
 }
 
 aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline) {
-  Seat seat(*this, Board(content));
-  const bool landed = seat.flight().result.IsSet();
+  Seat seat(*this, content);
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(deadline);
   if (!result) co_return Fail(Errc::kTimeout, "the deadline of the request passed before there was a verdict");
   if (!*result) co_return std::unexpected(result->error());
   const VerdictPtr& verdict = **result;
-  telemetry_.OnVerdict(verdict->kind(), verdict->reason(), landed);
-  co_return Answer{verdict, landed, IsFresh(*verdict)};
+  const bool cached = seat.flight().from_cache;
+  telemetry_.OnVerdict(verdict->kind(), verdict->reason(), cached);
+  co_return Answer{verdict, cached, IsFresh(*verdict)};
 }
 
 ScanService::FlightPtr ScanService::Board(const ContentPtr& content) {
@@ -153,7 +154,10 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
 
 aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
   // Another scan of the same content may have landed after we had looked and before we boarded.
-  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsFresh(*known)) co_return known;
+  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsFresh(*known)) {
+    flight.from_cache = true;
+    co_return known;
+  }
   if (auto admitted = CheckAdmission(); !admitted) co_return std::unexpected(admitted.error());
   auto slot = co_await scheduler_.Acquire(flight.content->size());
   if (!slot) co_return std::unexpected(slot.error());
