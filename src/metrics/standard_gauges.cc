@@ -1,0 +1,81 @@
+#include "metrics/standard_gauges.h"
+
+#include <charconv>
+#include <limits>
+
+namespace lazaret::metrics {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+double Seconds(milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
+
+// From "daily 28129, main 63, 3d1f0a2b".
+double DailyVersion(std::string_view label) {
+  constexpr std::string_view kDaily = "daily ";
+  const std::size_t at = label.find(kDaily);
+  if (at == label.npos) return kNone;
+  const std::string_view digits = label.substr(at + kDaily.size());
+  std::uint64_t version = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
+  return error == std::errc() ? static_cast<double>(version) : kNone;
+}
+
+void AddEngineGauges(Metrics& metrics, const std::function<EngineInfoPtr()>& engine, const Clock& clock) {
+  metrics.AddGauge("clamav_up", "1 while the engine can scan.", {},
+                   [engine] { return engine() == nullptr ? 0.0 : 1.0; });
+  const auto add = [&](std::string_view name, std::string_view help, std::function<double(const EngineInfo&)> value) {
+    metrics.AddGauge(name, help, {}, [engine, value = std::move(value)] {
+      const EngineInfoPtr info = engine();
+      return info == nullptr ? kNone : value(*info);
+    });
+  };
+  const auto built = [](const EngineInfo& info) {
+    return info.built_at ? Seconds(info.built_at->time_since_epoch()) : kNone;
+  };
+  add("lazaret_signatures", "Signatures in use.",
+      [](const EngineInfo& info) { return static_cast<double>(info.signatures); });
+  add("lazaret_signature_set_built_timestamp_seconds", "When the newest database in use was built.", built);
+  add("clamav_db_timestamp_seconds", "When the newest database in use was built.", built);
+  add("lazaret_signature_set_age_seconds", "Time since the newest database in use was built.",
+      [&clock](const EngineInfo& info) { return info.built_at ? Seconds(clock.Now() - *info.built_at) : kNone; });
+  add("clamav_db_version", "Version of the daily database in use.",
+      [](const EngineInfo& info) { return DailyVersion(info.signature_label); });
+  metrics.AddGauge("lazaret_signature_set_info", "The signature set in use.", [engine]() -> std::vector<Sample> {
+    const EngineInfoPtr info = engine();
+    if (info == nullptr) return {};
+    return {Sample{{{"set", info->signature_set.Hex()},
+                    {"label", info->signature_label},
+                    {"engine", info->name + " " + info->version}},
+                   1}};
+  });
+}
+
+}  // namespace
+
+void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version) {
+  const auto add = [&](std::string_view name, std::string_view help, Labels labels,
+                       const std::function<double()>& value) {
+    if (value) metrics.AddGauge(name, help, std::move(labels), value);
+  };
+  add("lazaret_queue_length", "Scans that wait for a scanner.", {}, sources.queue_length);
+  add("clamav_queue_length", "Scans that wait for a scanner.", {}, sources.queue_length);
+  add("lazaret_queue_oldest_wait_seconds", "How long the oldest of them has waited.", {},
+      sources.queue_oldest_wait_seconds);
+  add("lazaret_http_connections", "Open connections.", {}, sources.http_connections);
+  add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "memory"}}, sources.spool_memory_bytes);
+  add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "disk"}}, sources.spool_disk_bytes);
+  add("lazaret_cache_entries", "Verdicts in the cache.", {}, sources.cache_entries);
+  add("lazaret_build_info", "The version of lazaret.", {{"version", version}}, [] { return 1.0; });
+  if (sources.scanners) {
+    metrics.AddGauge("lazaret_scanners", "Scanner processes by what they do.", [scanners = sources.scanners] {
+      const ScannerCounts counts = scanners();
+      return std::vector{Sample{{{"state", "idle"}}, static_cast<double>(counts.idle)},
+                         Sample{{{"state", "busy"}}, static_cast<double>(counts.busy)},
+                         Sample{{{"state", "starting"}}, static_cast<double>(counts.starting)}};
+    });
+  }
+  if (sources.engine) AddEngineGauges(metrics, sources.engine, clock);
+}
+
+}  // namespace lazaret::metrics

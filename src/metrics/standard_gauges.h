@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/clock.h"
+#include "core/verdict.h"
+#include "metrics/metrics.h"
+
+namespace lazaret::metrics {
+
+// Scanner processes by what they do now.
+struct ScannerCounts {
+  std::uint64_t idle = 0;
+  std::uint64_t busy = 0;
+  std::uint64_t starting = 0;
+};
+
+// Where the gauges get their values; called by Render in its thread, so each must be thread-safe and quick. The gauges
+// of an empty function are left out.
+struct GaugeSources {
+  std::function<double()> queue_length;               // scans that wait for a scanner
+  std::function<double()> queue_oldest_wait_seconds;  // 0 when nothing waits
+  std::function<ScannerCounts()> scanners;
+  std::function<double()> http_connections;
+  std::function<double()> spool_memory_bytes;
+  std::function<double()> spool_disk_bytes;
+  std::function<double()> cache_entries;
+  std::function<EngineInfoPtr()> engine;  // null while it cannot scan
+};
+
+// Adds to `metrics`:
+//   lazaret_queue_length, clamav_queue_length, lazaret_queue_oldest_wait_seconds, lazaret_scanners{state},
+//   lazaret_http_connections, lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version} and, from
+//   the engine, clamav_up, lazaret_signature_set_info{set,label,engine}, lazaret_signatures,
+//   lazaret_signature_set_built_timestamp_seconds and its twin clamav_db_timestamp_seconds,
+//   lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily database); while the engine cannot
+//   scan, or does not know, there is only clamav_up 0.
+// `clock` and whatever the sources refer to must outlive `metrics`.
+void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version);
+
+}  // namespace lazaret::metrics
