@@ -125,8 +125,11 @@ Error FillAndRelieve(const std::string& directory, Relieve relieve) {
   Log log(LogFormat::kText, LogLevel::kError);
   auto cache = MustOpen({.path = file}, clock, log);
   std::size_t stored = 0;
+  EngineInfo engine = SampleEngine();
   const auto store = [&] {
-    auto result = Await(cache->Store(SampleDigest(stored), WithDetail(clock, 10'000)));
+    auto result = Await(cache->Store(SampleDigest(stored),
+                                     std::make_shared<const Verdict>(Verdict::Unscannable(
+                                         SampleRecord(clock, engine), Reason::kEncrypted, std::string(10'000, 'x')))));
     stored += result ? 1 : 0;
     return result;
   };
@@ -134,6 +137,7 @@ Error FillAndRelieve(const std::string& directory, Relieve relieve) {
   EXPECT_TRUE(last) << "full from the beginning";
   while (last && stored < 10'000) last = store();
   EXPECT_FALSE(last) << "never full";
+  engine.version = "met for the first time when the disk is full";
   EXPECT_FALSE(store()) << "not full any more";
   const auto missing = Await(cache->Find(SampleDigest(stored)));
   EXPECT_TRUE(missing && *missing == nullptr) << "a refused verdict is there";
