@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -29,13 +30,14 @@ Errc CodeOf(int extended) {
   }
 }
 
+// Call it at once after what failed, which must have begun with errno 0.
 std::unexpected<Error> Failure(sqlite3* connection, const std::string& path, int code) {
+  const int number = errno;
   std::string what = fmt::format("{}: {}", path, sqlite3_errstr(code));
   const int primary = code & 0xFF;
   if (connection != nullptr && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN)) {
-    if (const int number = sqlite3_system_errno(connection); number != 0) {
-      what += fmt::format(" ({})", std::generic_category().message(number));
-    }
+    // Not sqlite3_system_errno: a commit that fails leaves an older number there.
+    if (number != 0) what += fmt::format(" ({})", std::generic_category().message(number));
   } else if (connection != nullptr && primary == SQLITE_ERROR) {
     what += fmt::format(" ({})", sqlite3_errmsg(connection));
   }
@@ -50,6 +52,7 @@ void SqliteConnection::Close::operator()(sqlite3* connection) const { sqlite3_cl
 Result<SqliteConnection> SqliteConnection::Open(const std::string& path, std::chrono::milliseconds busy_time) {
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  errno = 0;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   SqliteConnection connection(handle, path);  // owns it after a failure, too
   if (code != SQLITE_OK) return Failure(handle, path, code);
@@ -62,6 +65,7 @@ Result<SqliteConnection> SqliteConnection::Open(const std::string& path, std::ch
 }
 
 Result<void> SqliteConnection::Execute(const char* sql) {
+  errno = 0;
   const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return Failure(handle_.get(), path_, code);
   return {};
@@ -69,6 +73,7 @@ Result<void> SqliteConnection::Execute(const char* sql) {
 
 Result<SqliteStatement> SqliteConnection::Prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   const int code = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return Failure(handle_.get(), path_, code);
@@ -140,6 +145,7 @@ Result<bool> SqliteRun::Step() {
   sqlite3* connection = sqlite3_db_handle(statement_);
   if (bind_error_ != SQLITE_OK) return Failure(connection, path_, bind_error_);
   next_column_ = 0;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;

@@ -31,7 +31,7 @@ class TestDirectory {
   std::string File() const { return path_ + "/verdicts.db"; }
 
  private:
-  std::string path_ = testing::TempDir() + "/lazaret-stores-XXXXXX";
+  std::string path_ = testing::TempDir() + "lazaret-stores-XXXXXX";
 };
 
 inline std::unique_ptr<SqliteVerdictCache> MustOpen(SqliteVerdictCache::Settings settings, const Clock& clock,

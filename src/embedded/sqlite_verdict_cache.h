@@ -20,7 +20,7 @@ namespace lazaret::embedded {
 // a verdict; the next Store repairs it.
 //
 // Bounded: at most `max_entries` rows; past that about 1 % of them go, the least recently used (by hour) first.
-// Expired rows go in small steps. The file does not shrink; the WAL is kept near 4 MiB and cut to 16 MiB.
+// Expired rows go in small steps. The file does not shrink; the WAL is kept near 12 MiB and cut to 16 MiB.
 class SqliteVerdictCache final : public VerdictCache {
  public:
   struct Settings {

@@ -27,7 +27,7 @@ constexpr std::int64_t kMaxCheckedBytes = std::int64_t{256} << 20;
 // NORMAL: a commit is not synced, so a power cut may lose the last ones; the file stays whole.
 constexpr const char* kConfigure =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216;"
-    "PRAGMA wal_autocheckpoint=1000; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY";
+    "PRAGMA wal_autocheckpoint=3000; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY";
 
 constexpr const char* kSchema =
     "CREATE TABLE engines("
@@ -39,7 +39,7 @@ constexpr const char* kSchema =
     " detail TEXT NOT NULL, size INTEGER NOT NULL, scanned_at INTEGER NOT NULL, scan_ms REAL NOT NULL,"
     " engine_id INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used INTEGER NOT NULL,"
     " \"check\" BLOB NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX verdicts_by_use ON verdicts(last_used);"
+    "CREATE INDEX verdicts_by_use ON verdicts(last_used, scanned_at);"
     "CREATE INDEX verdicts_by_expiry ON verdicts(expires_at)";
 
 // Engines that no verdict refers to any more: a few a day, so they are looked for only when many have gathered.

@@ -51,7 +51,7 @@ Result<VerdictWriter::Statements> VerdictWriter::PrepareStatements(SqliteConnect
       "UPDATE verdicts SET last_used = ?, \"check\" = ? WHERE digest = ?",
       "DELETE FROM verdicts WHERE digest IN "
       "(SELECT digest FROM verdicts WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-      "SELECT digest FROM verdicts ORDER BY last_used LIMIT ?",
+      "SELECT digest FROM verdicts ORDER BY last_used, scanned_at LIMIT ?",
       "DELETE FROM verdicts WHERE digest = ?",
   };
   std::vector<SqliteStatement> prepared;
