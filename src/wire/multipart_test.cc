@@ -177,87 +177,24 @@ TEST(MultipartParser, LetsAnEmptyPartShareItsLineEnd) {
   EXPECT_THAT(parsed.parts, ElementsAre(empty, empty));
 }
 
-TEST(MultipartParser, ReadsPartHeaders) {
-  struct Case {
-    std::string headers;
-    PartHeaders expected;
-  };
-  const std::string a = "Content-Disposition: form-data; name=a";
-  const Case cases[] = {
-      {a + "; filename=b.txt\r\n", {"a", "b.txt", ""}},
-      {a + "; filename=\"\"\r\n", {"a", "", ""}},
-      {"content-disposition:FORM-DATA;NAME=\"\";\tFileName=\"x y\" ; \r\n", {"", "x y", ""}},
-      {a + "; filename=\"a\\\"b\\\\c\"\r\n", {"a", "a\"b\\c", ""}},
-      {a + "; filename=\"C:\\dir\\new.txt\"\r\n", {"a", "C:\\dir\\new.txt", ""}},
-      {a + "; filename=\"../a;b=%22c%2F\"\r\n", {"a", "../a;b=\"c%2F", ""}},
-      {a + "; filename=\"gr\xC3\xBC\xC3\x9F\"\r\n", {"a", "gr\xC3\xBC\xC3\x9F", ""}},
-      {a + "; filename=\"ASCII\"; filename*=utf-8''gr%C3%BC%c3%9f\r\n", {"a", "gr\xC3\xBC\xC3\x9F", ""}},
-      {a + "; filename*=UTF-8'de'a%22.b; filename=c\r\n", {"a", "a\".b", ""}},
-      {"Content-Disposition: form-data; name=\"%22\"\r\n", {"\"", std::nullopt, ""}},
-      {"Content-Type: a/b; c=\"d\"\r\n" + a + "\r\nX-Other:\r\n", {"a", std::nullopt, "a/b; c=\"d\""}},
-      {a + "\r\nContent-Type: multipart/mixed; boundary=Y\r\n", {"a", std::nullopt, "multipart/mixed; boundary=Y"}},
-      {a + "\r\nContent-Transfer-Encoding: Binary\r\n", {"a", std::nullopt, ""}},
-      {a + "\r\nContent-Transfer-Encoding: 8bit\r\n", {"a", std::nullopt, ""}},
-      {a + "\r\nContent-Transfer-Encoding: 7BIT\r\n", {"a", std::nullopt, ""}},
-  };
-  for (const Case& c : cases) {
-    const Parsed parsed = ParseInEveryWay(BodyWithHeaders(c.headers));
-    EXPECT_EQ(parsed.error, std::nullopt) << c.headers;
-    EXPECT_THAT(parsed.parts, ElementsAre(Part{c.expected, "", true})) << c.headers;
+TEST(MultipartParser, FindsBoundariesAtEveryOffset) {
+  for (std::size_t size = 0; size < 300; ++size) {
+    std::string content;
+    while (content.size() < size) content += "\r\n--XY\r\n-";
+    content.resize(size);
+    const std::string body = "--XYZ\r\n" + std::string(kA) + content + "\r\n--XYZ--";
+    const Parsed parsed = Parse({body}, "XYZ", 1);
+    EXPECT_EQ(parsed.error, std::nullopt) << size;
+    EXPECT_THAT(parsed.parts, ElementsAre(Part{{"a", std::nullopt, ""}, content, true})) << size;
   }
 }
 
-TEST(MultipartParser, RefusesPartHeaders) {
-  struct Case {
-    std::string headers;
-    std::string_view what;
-  };
+TEST(MultipartParser, RefusesBareLineFeedsInHeaders) {
   const std::string a = "Content-Disposition: form-data; name=a";
-  const Case cases[] = {
-      {"", "part 1: Content-Disposition is missing"},
-      {"Content-Type: a/b\r\n", "part 1: Content-Disposition is missing"},
-      {"Content-Disposition: attachment; name=a\r\n", "Content-Disposition is not form-data"},
-      {"Content-Disposition:\r\n", "Content-Disposition is not form-data"},
-      {"Content-Disposition: form-data\r\n", "Content-Disposition has no name"},
-      {"Content-Disposition: form-data; filename=a\r\n", "Content-Disposition has no name"},
-      {a + "\r\n" + a + "\r\n", "Content-Disposition is given twice"},
-      {a + "; name=b\r\n", "parameter name is given twice"},
-      {a + "; FileName=b; filename=c\r\n", "parameter filename is given twice"},
-      {a + "; filename=\"b\r\n", "a quoted string is not closed"},
-      {a + "; filename=\"b\\\"\r\n", "a quoted string is not closed"},
-      {a + "; filename\r\n", "parameter filename has no value"},
-      {a + "; filename =b\r\n", "parameter filename has no value"},
-      {a + "; filename= b\r\n", "parameter filename is neither a token nor a quoted string"},
-      {a + "; filename=b c\r\n", "a parameter is not followed by a semicolon"},
-      {a + "; filename=\"b\"c\r\n", "a parameter is not followed by a semicolon"},
-      {a + "; =b\r\n", "a parameter has no name"},
-      {a + "; filename*=b\r\n", "filename* does not begin with a character set"},
-      {a + "; filename*=utf-8'b\r\n", "filename* does not begin with a character set"},
-      {a + "; filename*=ISO-8859-1''b\r\n", "filename* is not in UTF-8"},
-      {a + "; filename*=UTF-8''%4\r\n", "filename*: a % is not followed by two hexadecimal digits"},
-      {a + "; filename*=\"UTF-8''a b\"\r\n", "filename* holds a character that must be percent-encoded"},
-      {a + "; filename*=UTF-8''a%00b\r\n", "filename* holds a NUL byte"},
-      {a + "\r\nContent-Transfer-Encoding: base64\r\n", "Content-Transfer-Encoding is none of"},
-      {a + "\r\nContent-Transfer-Encoding: quoted-printable\r\n", "Content-Transfer-Encoding is none of"},
-      {a + "\r\nContent-Transfer-Encoding:\r\n", "Content-Transfer-Encoding is none of"},
-      {a + "\r\nContent-Type: a/b\r\ncontent-type: c/d\r\n", "Content-Type is given twice"},
-      {a + ";\r\n filename=b\r\n", "folded lines are not accepted"},
-      {" " + a + "\r\n", "folded lines are not accepted"},
-      {a + "\r\nno colon\r\n", "a header line has no colon"},
-      {a + "\r\n: b\r\n", "a header name is not a token"},
-      {a + "\r\nContent-Type : b\r\n", "a header name is not a token"},
-      {a + "\nb: c\r\n", "a header line ends in a bare LF"},
-      {a + "\rb: c\r\n", "a header holds a bare CR"},
-      {a + "\r\r\n", "a header holds a bare CR"},
-      {a + "; filename=\"a\0b\"\r\n"s, "a header holds a NUL byte"},
-      {a + "\r\nb: \x1B\r\n", "a header holds a control byte"},
-  };
-  for (const Case& c : cases) {
-    const Parsed parsed = ParseInEveryWay(BodyWithHeaders(c.headers));
-    ASSERT_TRUE(parsed.error) << c.headers;
-    EXPECT_EQ(parsed.error->code, Errc::kMalformed) << c.headers;
-    EXPECT_THAT(parsed.error->what, HasSubstr(c.what)) << c.headers;
-    EXPECT_TRUE(parsed.parts.empty()) << c.headers;
+  for (const std::string& headers : {a + "\nB: c\r\n", a + "\n", "\n" + a + "\r\n"}) {
+    const Parsed parsed = ParseInEveryWay(BodyWithHeaders(headers));
+    ASSERT_TRUE(parsed.error) << headers;
+    EXPECT_EQ(parsed.error->what, "part 1: a header line ends in a bare LF");
   }
 }
 
@@ -312,17 +249,6 @@ TEST(MultipartParser, BoundsTheHeadersOfAPart) {
   ASSERT_TRUE(over.error);
   EXPECT_EQ(over.error->code, Errc::kTooLarge);
   EXPECT_EQ(over.error->what, "part 1: its headers are longer than 8 KiB");
-
-  const auto with_fields = [](std::size_t count) {
-    std::string fields = std::string(kA.substr(0, kA.size() - 2));
-    while (--count > 0) fields += "B: c\r\n";
-    return BodyWithHeaders(fields);
-  };
-  EXPECT_EQ(Parse({with_fields(kMaxPartHeaderFields)}, "X", 1).error, std::nullopt);
-  const Parsed many = Parse({with_fields(kMaxPartHeaderFields + 1)}, "X", 1);
-  ASSERT_TRUE(many.error);
-  EXPECT_EQ(many.error->code, Errc::kTooLarge);
-  EXPECT_EQ(many.error->what, "part 1: it has more than 32 header fields");
 }
 
 TEST(MultipartParser, BoundsWhatItIgnores) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <concepts>
 #include <optional>
+#include <ranges>
 #include <type_traits>
 
 namespace lazaret::wire {
@@ -92,6 +93,13 @@ void VisitFields(Visitor& visit, Message& m) {
 template <class T>
 concept Number = std::integral<T> && !std::same_as<T, bool>;
 
+// How long a string that begins at `position` of a message may be. What is written behind the budget is numbers and
+// empty lists only: a long list of long strings must not outgrow a datagram.
+std::size_t TextRoom(std::size_t position) {
+  constexpr std::size_t kTextBudget = 52 * 1024;
+  return position < kTextBudget ? std::min(kMaxProtocolText, kTextBudget - position) : 0;
+}
+
 class Writer {
  public:
   explicit Writer(Type type) { operator()(static_cast<std::uint8_t>(type)); }
@@ -109,36 +117,38 @@ class Writer {
     operator()(static_cast<std::uint8_t>(value));
   }
   void operator()(const std::string& text) {
-    // What would not fit any more is cut: a long list of long strings must not outgrow a datagram.
-    const std::size_t room = out_.size() + kReserve < kBudget ? kBudget - kReserve - out_.size() : 0;
-    const Bytes bytes = AsBytes(std::string_view(text).substr(0, std::min(kMaxProtocolText, room)));
+    const Bytes bytes = AsBytes(std::string_view(text).substr(0, TextRoom(out_.size())));
     operator()(static_cast<std::uint32_t>(bytes.size()));
     out_.insert(out_.end(), bytes.begin(), bytes.end());
   }
   template <class T>
   void operator()(const std::vector<T>& items) {
-    const std::size_t count = std::min(items.size(), kMaxProtocolItems);
-    operator()(static_cast<std::uint32_t>(count));
-    for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t count_at = out_.size();
+    std::uint32_t count = 0;
+    operator()(count);
+    for (const T& item : items | std::views::take(kMaxProtocolItems)) {
+      // An item without its text would be worse than none: an infection with an empty name is refused.
+      if (TextRoom(out_.size()) == 0) break;
       if constexpr (std::same_as<T, std::string>) {
-        operator()(items[i]);
+        operator()(item);
       } else {
-        VisitFields(*this, items[i]);
+        VisitFields(*this, item);
       }
+      ++count;
     }
+    for (std::size_t i = 0; i < sizeof count; ++i) out_[count_at + i] = static_cast<std::byte>(count >> (8 * i) & 0xFF);
   }
 
   std::vector<std::byte> Take() { return std::move(out_); }
 
  private:
-  static constexpr std::size_t kBudget = 60 * 1024;
-  static constexpr std::size_t kReserve = 8 * 1024;  // for the numbers and empty strings that may follow
   std::vector<std::byte> out_;
 };
 
 class Reader {
  public:
-  explicit Reader(Bytes in) : in_(in) {}
+  // `in` is a message without its type byte.
+  explicit Reader(Bytes in) : in_(in), message_size_(1 + in.size()) {}
 
   template <Number T>
   void operator()(T& value) {
@@ -167,9 +177,10 @@ class Reader {
     reason = static_cast<OutcomeReason>(number);
   }
   void operator()(std::string& text) {
+    const std::size_t room = TextRoom(Position());
     std::uint32_t length = 0;
     operator()(length);
-    if (length > kMaxProtocolText || length > in_.size()) return Refuse();
+    if (length > room || length > in_.size()) return Refuse();
     text.assign(AsText(in_.first(length)));
     in_ = in_.subspan(length);
   }
@@ -179,6 +190,7 @@ class Reader {
     operator()(count);
     if (count > kMaxProtocolItems) return Refuse();
     for (std::uint32_t i = 0; i < count && ok_; ++i) {
+      if (TextRoom(Position()) == 0) return Refuse();
       T& item = items.emplace_back();
       if constexpr (std::same_as<T, std::string>) {
         operator()(item);
@@ -191,12 +203,14 @@ class Reader {
   bool FinishedWell() const { return ok_ && in_.empty(); }
 
  private:
+  std::size_t Position() const { return message_size_ - in_.size(); }
   void Refuse() {
     ok_ = false;
     in_ = {};
   }
 
   Bytes in_;
+  std::size_t message_size_;
   bool ok_ = true;
 };
 

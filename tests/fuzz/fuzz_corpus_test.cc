@@ -1,0 +1,52 @@
+// Runs every file of the corpora through its fuzz target without libFuzzer: what a fuzzer once found stays fixed.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+extern "C" {
+int chunked_fuzz(const std::uint8_t* data, std::size_t size);
+int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
+int multipart_fuzz(const std::uint8_t* data, std::size_t size);
+int query_fuzz(const std::uint8_t* data, std::size_t size);
+int request_head_fuzz(const std::uint8_t* data, std::size_t size);
+int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
+}
+
+namespace lazaret::fuzz {
+namespace {
+
+struct Target {
+  const char* name;
+  int (*run)(const std::uint8_t* data, std::size_t size);
+};
+
+class FuzzCorpus : public ::testing::TestWithParam<Target> {};
+
+TEST_P(FuzzCorpus, HoldsForEveryFile) {
+  const std::filesystem::path directory = std::filesystem::path(LAZARET_FUZZ_CORPUS) / GetParam().name;
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    SCOPED_TRACE(entry.path().string());
+    std::ifstream in(entry.path(), std::ios::binary);
+    ASSERT_TRUE(in);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_EQ(GetParam().run(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()), 0);
+    ++files;
+  }
+  EXPECT_GE(files, 5u) << "the corpus is missing";
+}
+
+INSTANTIATE_TEST_SUITE_P(Wire, FuzzCorpus,
+                         ::testing::Values(Target{"chunked_fuzz", chunked_fuzz},
+                                           Target{"digest_field_fuzz", digest_field_fuzz},
+                                           Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
+                                           Target{"request_head_fuzz", request_head_fuzz},
+                                           Target{"scanner_protocol_fuzz", scanner_protocol_fuzz}),
+                         [](const auto& target) { return std::string(target.param.name); });
+
+}  // namespace
+}  // namespace lazaret::fuzz
