@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <ostream>
 #include <string>
 
 extern "C" {
@@ -22,6 +23,7 @@ namespace {
 struct Target {
   const char* name;
   int (*run)(const std::uint8_t* data, std::size_t size);
+  friend void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
 };
 
 class FuzzCorpus : public ::testing::TestWithParam<Target> {};
