@@ -17,6 +17,7 @@
 
 #include "base/seqpacket.h"
 #include "scanner/charsets.h"
+#include "scanner/digests.h"
 #include "scanner/io_failures.h"
 #include "scanner/process.h"
 #include "scanner/sandbox.h"
@@ -95,6 +96,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
     isolation_->warnings.emplace_back("the kernel has no Landlock: files outside are protected by permissions only");
   }
   std::ranges::sort(ready.sandbox);
+  if (!PreloadDigests()) return Fail(Errc::kUnavailable, "OpenSSL lacks MD5, SHA-1 or SHA-256, which signatures need");
   if (PreloadCharsetsAndTimeZone() < CharsetConversions()) {
     isolation_->warnings.emplace_back("some character sets of the C library are missing");
   }
