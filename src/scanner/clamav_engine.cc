@@ -179,7 +179,7 @@ Result<void> ClamavEngine::Configure(const wire::LoadRequest& request) {
   return {};
 }
 
-Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request) {
+Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request, const std::string& signature_directory) {
   const auto started = std::chrono::steady_clock::now();
   const std::string& directory = request.signature_directory;
   LoadMessages messages;
@@ -199,7 +199,7 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request) {
 
   unsigned signatures = 0;
   const unsigned options = CL_DB_STDOPT | (request.detect_pua ? CL_DB_PUA : 0u);
-  if (const auto error = ::cl_load(directory.c_str(), made.engine_.get(), &signatures, options); error != CL_SUCCESS) {
+  if (const auto error = ::cl_load(signature_directory.c_str(), made.engine_.get(), &signatures, options); error != CL_SUCCESS) {
     return refuse(error);
   }
   if (signatures == 0) {
@@ -211,7 +211,7 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request) {
   made.info_.engine_version = ::cl_retver();
   made.info_.functionality_level = ::cl_retflevel();
   made.info_.signatures = signatures;
-  made.info_.databases = ReadHeaders(directory);
+  made.info_.databases = ReadHeaders(signature_directory);
   if (made.has_rar_) made.info_.features.emplace_back("rar");
   made.info_.warnings = std::move(messages.warnings);
   const auto took = std::chrono::steady_clock::now() - started;

@@ -17,9 +17,9 @@ namespace lazaret::scanner {
 // state), single-threaded; after fork(2) each process goes on with its own copy.
 class ClamavEngine {
  public:
-  // Loads and compiles the signatures and sets the limits of `request`. Errors name the directory and give
-  // libclamav's own words.
-  static Result<ClamavEngine> Load(const wire::LoadRequest& request);
+  // Loads and compiles the signatures, which this process sees in `signature_directory`, and sets the limits of
+  // `request`. Errors name the directory of the request and give libclamav's own words.
+  static Result<ClamavEngine> Load(const wire::LoadRequest& request, const std::string& signature_directory);
 
   // Version, signatures, databases, features and load warnings.
   const wire::Ready& Info() const { return info_; }

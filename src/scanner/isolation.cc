@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -90,36 +92,64 @@ class Namespaces {
 
 constexpr unsigned long kMountFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
-bool IsBelow(const std::string& path, const std::string& directory) {
-  std::error_code error;
-  const auto inner = std::filesystem::weakly_canonical(path, error);
-  const auto outer = std::filesystem::weakly_canonical(directory, error);
-  const auto relative = inner.lexically_relative(outer);
-  return !relative.empty() && *relative.begin() != "..";
+// Directories that every system has, everybody may search, and no scanner needs.
+constexpr const char* kMountPlaces[] = {"/run", "/mnt", "/tmp"};
+
+const char* MountPlace() {
+  const auto* const place = std::ranges::find_if(kMountPlaces, [](const char* path) {
+    std::error_code error;
+    return std::filesystem::is_directory(path, error);
+  });
+  return place != std::end(kMountPlaces) ? *place : nullptr;
 }
 
-// The tmpfs of the root is there to hold the mount points: nothing is left behind in the real directory.
-Result<void> MountTemp(const wire::LoadRequest& request, const std::optional<User>& user) {
+Result<void> MountSlots(const wire::LoadRequest& request, const std::optional<User>& user, const std::string& root) {
   const uid_t owner = user ? user->id : ::geteuid();
   const gid_t group = user ? user->group : ::getegid();
-  const std::string root_options = fmt::format("size=64k,nr_inodes={},mode=0711", request.slots + 16);
-  if (::mount("lazaret", request.temp_directory.c_str(), "tmpfs", kMountFlags, root_options.c_str()) != 0) {
-    return std::unexpected(SystemError("cannot mount a tmpfs on " + request.temp_directory, errno));
-  }
   constexpr std::uint64_t kSpareInodes = 16 * 1024;
   const std::string options = fmt::format("size={},nr_inodes={},mode=0700,uid={},gid={}", request.temp_bytes,
                                           request.max_files + kSpareInodes, owner, group);
   for (std::uint32_t slot = 0; slot < request.slots; ++slot) {
-    const std::string path = fmt::format("{}/{}", request.temp_directory, slot);
+    const std::string path = fmt::format("{}/{}", root, slot);
     if (::mkdir(path.c_str(), S_IRWXU) != 0 ||
         ::mount("lazaret", path.c_str(), "tmpfs", kMountFlags, options.c_str()) != 0) {
-      const Error error = SystemError("cannot mount a tmpfs on " + path, errno);
-      // With it go the slots that were mounted already.
-      ::umount2(request.temp_directory.c_str(), MNT_DETACH);
-      return std::unexpected(error);
+      return std::unexpected(SystemError("cannot mount a tmpfs on " + path, errno));
     }
   }
   return {};
+}
+
+// `directory` is open on the signatures: their path may lie below what has been mounted over.
+Result<void> MountSignatures(int directory, const std::string& path) {
+  const std::string source = fmt::format("/proc/self/fd/{}", directory);
+  if (::mkdir(path.c_str(), 0755) != 0 || ::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return std::unexpected(SystemError("cannot mount the signatures on " + path, errno));
+  }
+  // Tolerated to fail: in a user namespace it may not drop flags that it does not know.
+  (void)::mount(nullptr, path.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | kMountFlags, nullptr);
+  return {};
+}
+
+// Everything that is mounted here vanishes with the mount namespace: nothing is left behind in a real directory.
+Result<Isolation> Mount(const wire::LoadRequest& request, const std::optional<User>& user, const Isolation& isolation) {
+  const char* const place = MountPlace();
+  if (place == nullptr) return Fail(Errc::kNotFound, "no tmpfs: there is neither /run nor /mnt nor /tmp");
+  const UniqueFd signatures(::open(request.signature_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!signatures) return std::unexpected(SystemError("cannot open " + request.signature_directory, errno));
+  const std::string root_options = fmt::format("size=64k,nr_inodes={},mode=0711", request.slots + 16);
+  if (::mount("lazaret", place, "tmpfs", kMountFlags, root_options.c_str()) != 0) {
+    return std::unexpected(SystemError(fmt::format("cannot mount a tmpfs on {}", place), errno));
+  }
+  Isolation mounted{TempSlots(place, request.slots), fmt::format("{}/signatures", place), isolation.layers,
+                    isolation.warnings};
+  auto done = MountSlots(request, user, place);
+  if (done) done = MountSignatures(signatures.Get(), mounted.signature_directory);
+  if (!done) {
+    ::umount2(place, MNT_DETACH);  // and with it what lies below
+    return std::unexpected(done.error());
+  }
+  mounted.layers.emplace_back("tmpfs");
+  return mounted;
 }
 
 Result<void> Become(const User& user, const std::string& name) {
@@ -155,15 +185,13 @@ Result<Isolation> Isolate(const wire::LoadRequest& request) {
     return Fail(Errc::kNotFound, fmt::format("the temp directory {} is not there", request.temp_directory));
   }
 
-  Isolation isolation{TempSlots(request.temp_directory, request.slots), {}, {}};
+  Isolation isolation{TempSlots(request.temp_directory, request.slots), request.signature_directory, {}, {}};
   Namespaces namespaces(isolation);
   namespaces.Enter();
   bool mounted = false;
   if (namespaces.HasMounts()) {
-    if (IsBelow(request.signature_directory, request.temp_directory)) {
-      isolation.warnings.emplace_back("no tmpfs: the signatures lie below the temp directory");
-    } else if (auto done = MountTemp(request, user)) {
-      isolation.layers.emplace_back("tmpfs");
+    if (auto done = Mount(request, user, isolation)) {
+      isolation = *std::move(done);
       mounted = true;
     } else {
       isolation.warnings.push_back(done.error().what);

@@ -82,7 +82,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
   if (auto alive = DieWithParent(parent_); !alive) return alive;
 
-  auto engine = ClamavEngine::Load(request);
+  auto engine = ClamavEngine::Load(request, isolation_->signature_directory);
   if (!engine) return std::unexpected(engine.error());
   engine_ = std::make_unique<ClamavEngine>(*std::move(engine));
   slots_.resize(request.slots);
