@@ -34,7 +34,7 @@ constexpr std::array kFields = {
           "The least important kind of line that is logged."},
 
     Field{"signatures.directory", "--signatures", Kind::kPath, +[](C& c) { return &c.signatures.directory; }, 1, 0,
-          "Directory that freshclam, or whoever, keeps up to date; it is watched for changes."},
+          "Directory that freshclam, or whoever, keeps up to date; it is read when the engine starts."},
     Field{"signatures.test_set", "--test-signatures", Kind::kSwitch, +[](C& c) { return &c.signatures.test_set; }, 0, 0,
           "Use the built-in set, which knows nothing but the EICAR test file, instead of the directory: not fit for "
           "use."},
@@ -93,7 +93,7 @@ constexpr std::array kFields = {
 
     Field{"http.max_connections", "", Kind::kCount, +[](C& c) { return &c.http.max_connections; }, 1, 1'000'000,
           "Connections at once; beyond it new ones are answered with 503 and closed."},
-    Field{"http.max_head_size", "", Kind::kSize, +[](C& c) { return &c.http.max_head_size; }, kKiB, kMiB,
+    Field{"http.max_head_size", "", Kind::kSize, +[](C& c) { return &c.http.max_head_size; }, kKiB, 60 * kKiB,
           "Size of a request line with its header; beyond it the answer is 431."},
     Field{"http.head_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.head_timeout; }, 100, 10 * kMinute,
           "How long a request line with its header may take to arrive."},

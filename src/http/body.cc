@@ -41,8 +41,10 @@ aio::Task<Result<void>> Body::Start() {
 }
 
 SteadyTime Body::SlowestTime() const {
-  const auto by_rate = start_ + times_.grace + milliseconds(received_ * 1000 / std::max<std::uint64_t>(1, times_.bytes_per_second));
-  return std::min<SteadyTime>(std::chrono::steady_clock::now() + times_.stall, by_rate);
+  const SteadyTime by_stall = std::chrono::steady_clock::now() + times_.stall;
+  if (times_.bytes_per_second == 0) return by_stall;
+  const auto by_rate = start_ + times_.grace + milliseconds(received_ * 1000 / times_.bytes_per_second);
+  return std::min<SteadyTime>(by_stall, by_rate);
 }
 
 aio::Task<Result<Bytes>> Body::Read() {

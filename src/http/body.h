@@ -17,9 +17,9 @@
 namespace lazaret::http {
 
 struct BodyTimes {
-  milliseconds stall;           // without one byte
-  milliseconds grace;           // before the rate is looked at
-  std::uint64_t bytes_per_second;  // at least, averaged since the beginning
+  milliseconds stall;              // without one byte
+  milliseconds grace;              // before the rate is looked at
+  std::uint64_t bytes_per_second;  // at least, averaged since the beginning; 0: any
 };
 
 // The body of one request as its bytes arrive, with the transfer coding taken off.

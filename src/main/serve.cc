@@ -40,6 +40,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
+constexpr seconds kRateGrace{30};
 
 std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -114,7 +115,7 @@ http::ServerSettings MakeServerSettings(const config::Config& config) {
                      .head_timeout = config.http.head_timeout,
                      .idle_timeout = config.http.idle_timeout,
                      .body = {.stall = config.http.body_timeout,
-                              .grace = config.http.body_timeout,
+                              .grace = kRateGrace,
                               .bytes_per_second = config.http.min_body_rate}}};
   for (const config::ListenAddress& address : config.listen) settings.listen.push_back(address.Text());
   return settings;

@@ -119,8 +119,9 @@ Result<void> MountSlots(const wire::LoadRequest& request, const std::optional<Us
   return {};
 }
 
-// `directory` is open on the signatures: their path may lie below what has been mounted over.
+// `directory` is open on the signatures: their path may lie below what has been mounted over. None are mounted for -1.
 Result<void> MountSignatures(int directory, const std::string& path) {
+  if (directory < 0) return {};
   const std::string source = fmt::format("/proc/self/fd/{}", directory);
   if (::mkdir(path.c_str(), 0755) != 0 || ::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return std::unexpected(SystemError("cannot mount the signatures on " + path, errno));
@@ -135,7 +136,9 @@ Result<Isolation> Mount(const wire::LoadRequest& request, const std::optional<Us
   const char* const place = MountPlace();
   if (place == nullptr) return Fail(Errc::kNotFound, "no tmpfs: there is neither /run nor /mnt nor /tmp");
   const UniqueFd signatures(::open(request.signature_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!signatures) return std::unexpected(SystemError("cannot open " + request.signature_directory, errno));
+  if (!signatures && !request.signature_directory.empty()) {
+    return std::unexpected(SystemError("cannot open " + request.signature_directory, errno));
+  }
   const std::string root_options = fmt::format("size=64k,nr_inodes={},mode=0711", request.slots + 16);
   if (::mount("lazaret", place, "tmpfs", kMountFlags, root_options.c_str()) != 0) {
     return std::unexpected(SystemError(fmt::format("cannot mount a tmpfs on {}", place), errno));
