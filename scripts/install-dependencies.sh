@@ -76,7 +76,7 @@ if [ "$(id -u)" -ne 0 ]; then
   if [ ! -t 0 ]; then as_root+=(--non-interactive); fi
   if ! "${as_root[@]}" true; then by_hand 'packages are missing, and sudo does not let us in.' "${missing[*]}"; fi
 fi
-apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes -o DPkg::Lock::Timeout=300)
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 
 printf '==> installing the Debian packages that Lazaret is built and run with and that are missing: %s\n' "${missing[*]}"
 if ! "${apt[@]}" update || ! "${apt[@]}" install --no-install-recommends "${missing[@]}"; then
