@@ -109,6 +109,15 @@ bool IsLoaded(const char* library) {
   return ::dl_iterate_phdr(matches, const_cast<char*>(library)) != 0;
 }
 
+// OpenSSL reads its configuration and looks its algorithms up on first use, which a sandboxed process cannot do.
+void PreloadHashes() {
+  for (const char* algorithm : {"md5", "sha1", "sha256"}) {
+    unsigned char digest[64];
+    unsigned length = 0;
+    ::cl_hash_data(algorithm, algorithm, 1, digest, &length);
+  }
+}
+
 std::vector<wire::DatabaseInfo> ReadHeaders(const std::string& directory) {
   std::vector<wire::DatabaseInfo> found;
   std::error_code error;
@@ -206,6 +215,7 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request) {
     return Fail(Errc::kUnavailable, fmt::format("cannot load signatures from {}: there are none", directory));
   }
   if (const auto error = ::cl_engine_compile(made.engine_.get()); error != CL_SUCCESS) return refuse(error);
+  PreloadHashes();
 
   made.has_rar_ = IsLoaded("libclamunrar_iface");
   made.info_.engine_version = ::cl_retver();
