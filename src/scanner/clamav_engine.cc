@@ -94,11 +94,9 @@ cl_error_t OnLayer(int, const char* type, const char**, std::size_t, const char*
   return CL_CLEAN;
 }
 
-cl_error_t OnMember(const char* container, unsigned long, const char*, unsigned long, int encrypted, unsigned,
-                    void* context) noexcept {
-  if (encrypted != 0) {
-    FindingsOf(context).AddIncomplete(OutcomeReason::kEncrypted, fmt::format("encrypted member of {}", container));
-  }
+cl_error_t OnMember(const char* container, unsigned long packed_size, const char*, unsigned long, int encrypted,
+                    unsigned, void* context) noexcept {
+  if (encrypted != 0) FindingsOf(context).AddEncryptedMember(container != nullptr ? container : "", packed_size);
   return CL_CLEAN;
 }
 
