@@ -94,11 +94,9 @@ cl_error_t OnLayer(int, const char* type, const char**, std::size_t, const char*
   return CL_CLEAN;
 }
 
-cl_error_t OnMember(const char* container, unsigned long, const char*, unsigned long, int encrypted, unsigned,
-                    void* context) noexcept {
-  if (encrypted != 0) {
-    FindingsOf(context).AddIncomplete(OutcomeReason::kEncrypted, fmt::format("encrypted member of {}", container));
-  }
+cl_error_t OnMember(const char* container, unsigned long packed_size, const char*, unsigned long, int encrypted,
+                    unsigned, void* context) noexcept {
+  if (encrypted != 0) FindingsOf(context).AddEncryptedMember(container != nullptr ? container : "", packed_size);
   return CL_CLEAN;
 }
 
@@ -107,6 +105,15 @@ bool IsLoaded(const char* library) {
     return std::strstr(info->dlpi_name, static_cast<const char*>(wanted)) != nullptr ? 1 : 0;
   };
   return ::dl_iterate_phdr(matches, const_cast<char*>(library)) != 0;
+}
+
+// OpenSSL reads its configuration and looks its algorithms up on first use, which a sandboxed process cannot do.
+void PreloadHashes() {
+  for (const char* algorithm : {"md5", "sha1", "sha256"}) {
+    unsigned char digest[64];
+    unsigned length = 0;
+    ::cl_hash_data(algorithm, algorithm, 1, digest, &length);
+  }
 }
 
 std::vector<wire::DatabaseInfo> ReadHeaders(const std::string& directory) {
@@ -206,6 +213,7 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request, const 
     return Fail(Errc::kUnavailable, fmt::format("cannot load signatures from {}: there are none", directory));
   }
   if (const auto error = ::cl_engine_compile(made.engine_.get()); error != CL_SUCCESS) return refuse(error);
+  PreloadHashes();
 
   made.has_rar_ = IsLoaded("libclamunrar_iface");
   made.info_.engine_version = ::cl_retver();

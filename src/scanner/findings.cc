@@ -50,6 +50,7 @@ void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
   // whatever it cut is seen here as over the limit.
   if (!layer.content) return AddIncomplete(OutcomeReason::kEngineError, "a layer could not be read");
   const std::uint64_t size = layer.content->size();
+  largest_layer_ = std::max(largest_layer_, size);
   if (size > limits_.file_bytes) {
     AddIncomplete(OutcomeReason::kLimitExceeded, "Heuristics.Limits.Exceeded.MaxFileSize");
   }
@@ -58,6 +59,11 @@ void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
   }
   scanned_bytes_ += std::min(size, limits_.scan_bytes - scanned_bytes_);
   for (Incomplete& one : CheckLayer(layer, has_rar_)) AddIncomplete(one.reason, std::move(one.detail));
+}
+
+void Findings::AddEncryptedMember(std::string_view container, std::uint64_t packed_size) {
+  if (packed_size > largest_layer_) return;
+  AddIncomplete(OutcomeReason::kEncrypted, "encrypted member of " + std::string(container));
 }
 
 void Findings::CloseContainers(std::uint32_t level) {

@@ -33,6 +33,9 @@ class Findings {
   void AddIncomplete(wire::OutcomeReason reason, std::string detail);
   // Call for each layer in the order in which libclamav opens them. `level` is 0 for the content itself.
   void AddLayer(const Layer& layer, std::uint32_t level);
+  // A member of an archive that is encrypted. libclamav takes chance bytes in programs for archives: a member larger
+  // than any layer so far is none.
+  void AddEncryptedMember(std::string_view container, std::uint64_t packed_size);
 
   bool HasDetection() const { return !signatures_.empty(); }
   bool IsComplete() const { return incomplete_.empty(); }
@@ -52,6 +55,7 @@ class Findings {
   ScanLimits limits_;
   bool has_rar_;
   std::uint64_t scanned_bytes_ = 0;
+  std::uint64_t largest_layer_ = 0;
   std::vector<std::string> signatures_;
   std::vector<Incomplete> incomplete_;
   std::vector<OpenContainer> containers_;

@@ -38,12 +38,20 @@ T NoteRead(const char* call, T result) {
   return result;
 }
 
-// Opening for reading fails in ordinary life too: a file that is not there is nothing that was lost.
+// Opening for reading fails in ordinary life too: a library looks for a configuration file that is not there or that
+// the sandbox hides. Without room to open what was just extracted, though, content is lost.
+bool LosesContent(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO; }
+
 int NoteOpen(const char* call, int flags, int fd) {
   if (fd >= 0) return fd;
-  const bool creates = (flags & (O_CREAT | O_WRONLY | O_RDWR)) != 0;
-  if (creates || errno != ENOENT) Note(call, false);
+  const bool writes = (flags & (O_CREAT | O_WRONLY | O_RDWR)) != 0;
+  if (writes || LosesContent(errno)) Note(call, false);
   return fd;
+}
+
+FILE* NoteFopen(const char* mode, FILE* file) {
+  if (file == nullptr && (mode[0] != 'r' || LosesContent(errno))) Note("fopen", false);
+  return file;
 }
 
 // The definition of a call that comes after this executable in the search order. Found on first use, since shared
@@ -180,18 +188,10 @@ int LazaretCreat64(const char* path, mode_t mode) LAZARET_INTERPOSE("creat64");
 int LazaretCreat64(const char* path, mode_t mode) { return NoteCreate("creat", real_creat64(path, mode), -1); }
 
 FILE* LazaretFopen(const char* path, const char* mode) LAZARET_INTERPOSE("fopen");
-FILE* LazaretFopen(const char* path, const char* mode) {
-  FILE* file = real_fopen(path, mode);
-  if (file == nullptr && (mode[0] != 'r' || errno != ENOENT)) Note("fopen", false);
-  return file;
-}
+FILE* LazaretFopen(const char* path, const char* mode) { return NoteFopen(mode, real_fopen(path, mode)); }
 
 FILE* LazaretFopen64(const char* path, const char* mode) LAZARET_INTERPOSE("fopen64");
-FILE* LazaretFopen64(const char* path, const char* mode) {
-  FILE* file = real_fopen64(path, mode);
-  if (file == nullptr && (mode[0] != 'r' || errno != ENOENT)) Note("fopen", false);
-  return file;
-}
+FILE* LazaretFopen64(const char* path, const char* mode) { return NoteFopen(mode, real_fopen64(path, mode)); }
 
 FILE* LazaretFdopen(int fd, const char* mode) LAZARET_INTERPOSE("fdopen");
 FILE* LazaretFdopen(int fd, const char* mode) { return NoteCreate<FILE*>("fdopen", real_fdopen(fd, mode), nullptr); }
@@ -199,7 +199,7 @@ FILE* LazaretFdopen(int fd, const char* mode) { return NoteCreate<FILE*>("fdopen
 __dirstream* LazaretOpendir(const char* path) LAZARET_INTERPOSE("opendir");
 __dirstream* LazaretOpendir(const char* path) {
   __dirstream* directory = real_opendir(path);
-  if (directory == nullptr && errno != ENOENT && errno != ENOTDIR) Note("opendir", false);
+  if (directory == nullptr && LosesContent(errno)) Note("opendir", false);
   return directory;
 }
 

@@ -23,18 +23,42 @@ bool IsUnknownZipMethod(unsigned method) {
   return std::ranges::find(kNamedButUnknown, method) != kNamedButUnknown.end();
 }
 
-std::optional<Incomplete> CheckZip(std::string_view content) {
-  constexpr std::size_t kHeaderSize = 30;
-  constexpr unsigned kNewestVersion = 63, kEncrypted = 1u << 0, kMasked = 1u << 13;
+// A member's local header (APPNOTE.TXT 4.3.7).
+struct LocalHeader {
+  unsigned version, flags, method, name_length, extra_length;
+  std::uint64_t packed_size;
+
+  static constexpr std::size_t kSize = 30;
+  static constexpr unsigned kEncrypted = 1u << 0, kMasked = 1u << 13;
+
+  static LocalHeader At(std::string_view content, std::size_t at) {
+    return {.version = Little16(content, at + 4) & 0xFF,
+            .flags = Little16(content, at + 6),
+            .method = Little16(content, at + 8),
+            .name_length = Little16(content, at + 26),
+            .extra_length = Little16(content, at + 28),
+            .packed_size = Little16(content, at + 18) | std::uint64_t{Little16(content, at + 20)} << 16};
+  }
+  bool IsOfAKnownVersion() const { return version <= 63; }
+  bool FitsInto(std::size_t room) const {
+    return name_length > 0 && kSize + name_length + extra_length + packed_size <= room;
+  }
+};
+
+enum class Expect { kArchive, kChanceBytes };
+
+std::optional<Incomplete> CheckZip(std::string_view content, Expect expect) {
   for (auto at = content.find(kLocalHeader); at != content.npos; at = content.find(kLocalHeader, at + 4)) {
-    if (content.size() - at < kHeaderSize) break;
-    const unsigned version = Little16(content, at + 4) & 0xFF;
-    const unsigned flags = Little16(content, at + 6);
-    const unsigned method = Little16(content, at + 8);
-    if (version > kNewestVersion) continue;  // chance bytes inside of a member
-    if ((flags & kMasked) != 0) return Incomplete{OutcomeReason::kEncrypted, "ZIP member with a hidden header"};
-    if ((flags & kEncrypted) == 0 && IsUnknownZipMethod(method)) {
-      return Incomplete{OutcomeReason::kUnsupported, "ZIP member packed with method " + std::to_string(method)};
+    if (content.size() - at < LocalHeader::kSize) break;
+    const LocalHeader header = LocalHeader::At(content, at);
+    if (!header.IsOfAKnownVersion()) continue;
+    if (expect == Expect::kChanceBytes && !header.FitsInto(content.size() - at)) continue;
+    if ((header.flags & LocalHeader::kMasked) != 0) {
+      return Incomplete{OutcomeReason::kEncrypted, "ZIP member with a hidden header"};
+    }
+    // Encrypted members are told by libclamav.
+    if ((header.flags & LocalHeader::kEncrypted) == 0 && IsUnknownZipMethod(header.method)) {
+      return Incomplete{OutcomeReason::kUnsupported, "ZIP member packed with method " + std::to_string(header.method)};
     }
   }
   return std::nullopt;
@@ -82,8 +106,9 @@ bool IsProgram(std::string_view type) {
 std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar) {
   std::vector<Incomplete> out;
   const std::string_view content = AsText(layer.content.value_or(Bytes{}));
-  if (IsZip(layer.type)) {
-    if (auto found = CheckZip(content)) out.push_back(*std::move(found));
+  if (IsZip(layer.type) || IsProgram(layer.type)) {
+    const auto expect = IsZip(layer.type) ? Expect::kArchive : Expect::kChanceBytes;
+    if (auto found = CheckZip(content, expect)) out.push_back(*std::move(found));
   }
   if (layer.type == "CL_TYPE_MSOLE2" && HoldsEncryptedPackage(content)) {
     out.push_back({OutcomeReason::kEncrypted, "encrypted Office document"});

@@ -21,9 +21,9 @@ struct Incomplete {
   std::string detail;
 };
 
-// What libclamav 1.4 leaves out of a layer without saying so: RAR without UnRAR (also behind an executable), ZIP
-// members packed with methods that it does not know (APPNOTE.TXT 4.4.5) or with hidden headers, Office documents
-// that are encrypted as a whole ([MS-OFFCRYPTO] 2.3.4).
+// What libclamav 1.4 leaves out of a layer without saying so: RAR without UnRAR, ZIP
+// members packed with methods that it does not know (APPNOTE.TXT 4.4.5) or with hidden headers (both also behind an
+// executable), Office documents that are encrypted as a whole ([MS-OFFCRYPTO] 2.3.4).
 std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar);
 
 // An archive that is not empty but in which libclamav found no layer could not be opened: it says nothing about
