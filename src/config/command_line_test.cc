@@ -169,7 +169,7 @@ TEST(CommandLine, DescribesEveryFieldInTheHelpOfServe) {
     EXPECT_THAT(help, HasSubstr("  " + std::string(field.key) + "="));
     if (!field.flag.empty()) EXPECT_THAT(help, HasSubstr("  or  " + std::string(field.flag)));
   }
-  EXPECT_THAT(help, HasSubstr("1KiB to 1MiB; default 32KiB\n"));
+  EXPECT_THAT(help, HasSubstr("1KiB to 60KiB; default 32KiB\n"));
   EXPECT_EQ(TextOf<Help>({"serve", "-h", "--threads", "x"}), help);
 }
 

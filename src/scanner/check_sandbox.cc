@@ -87,7 +87,7 @@ int CheckIn(const std::string& scratch, bool json) {
   request.temp_directory = scratch;
   request.temp_bytes = kTempBytes;
   request.max_files = 100;
-  const auto isolation = Isolate(request);
+  const auto isolation = Isolate(request, Mounts::kPrivate);
   if (!isolation) {
     fmt::print(stderr, "lazaret-scanner: {}\n", isolation.error().what);
     return 1;

@@ -176,7 +176,7 @@ Result<void> CheckUsable(const wire::LoadRequest& request, const TempSlots& slot
 
 }  // namespace
 
-Result<Isolation> Isolate(const wire::LoadRequest& request) {
+Result<Isolation> Isolate(const wire::LoadRequest& request, Mounts mounts) {
   std::optional<User> user;
   if (::geteuid() == 0 && !request.user.empty()) {
     auto found = FindUser(request.user);
@@ -192,7 +192,7 @@ Result<Isolation> Isolate(const wire::LoadRequest& request) {
   Namespaces namespaces(isolation);
   namespaces.Enter();
   bool mounted = false;
-  if (namespaces.HasMounts()) {
+  if (mounts == Mounts::kPrivate && namespaces.HasMounts()) {
     if (auto done = Mount(request, user, isolation)) {
       isolation = *std::move(done);
       mounted = true;

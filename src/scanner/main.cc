@@ -26,6 +26,7 @@ The lazaret server starts it by itself and talks to it over a socket.
 
   --control-fd N      a SOCK_SEQPACKET socket that leads to the server
   --parent-pid P      the server's process: end when it is not the parent
+  --no-mounts         plain temporary directories, as on a kernel that allows no mounts
   --check-sandbox     show what the sandbox of a scanner denies on this system; exit 0 when it holds
   --json              with --check-sandbox: as a JSON object
   --version           show the version
@@ -35,6 +36,7 @@ The lazaret server starts it by itself and talks to it over a socket.
 struct Options {
   std::optional<int> control_fd;
   std::optional<int> parent_pid;
+  bool no_mounts = false;
   bool check_sandbox = false;
   bool json = false;
   bool help = false;
@@ -62,6 +64,8 @@ std::optional<Options> Parse(std::span<char*> arguments) {
       options.version = true;
     } else if (argument == "--check-sandbox") {
       options.check_sandbox = true;
+    } else if (argument == "--no-mounts") {
+      options.no_mounts = true;
     } else if (argument == "--json") {
       options.json = true;
     } else if (argument == "--control-fd") {
@@ -90,14 +94,14 @@ int KeepOnly(int control) {
   return kControl;
 }
 
-[[noreturn]] void ServeZygote(int control_fd, pid_t parent) {
+[[noreturn]] void ServeZygote(int control_fd, pid_t parent, Mounts mounts) {
   IgnoreTerminationSignals();
   if (!DieWithParent(parent)) ::_exit(1);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   const int control = KeepOnly(control_fd);
   if (control < 0) ::_exit(1);
-  Zygote zygote(UniqueFd(control), parent);
+  Zygote zygote(UniqueFd(control), parent, mounts);
   ::_exit(zygote.Run());
 }
 
@@ -123,7 +127,8 @@ int Main(std::span<char*> arguments) {
         "by itself; try --help.\n");
     return kUsageError;
   }
-  ServeZygote(*options->control_fd, options->parent_pid.value_or(::getppid()));
+  ServeZygote(*options->control_fd, options->parent_pid.value_or(::getppid()),
+              options->no_mounts ? Mounts::kNone : Mounts::kPrivate);
 }
 
 }  // namespace

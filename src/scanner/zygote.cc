@@ -77,7 +77,7 @@ Result<wire::LoadRequest> Zygote::ReceiveLoadRequest() {
 Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (!ResolveRealCalls()) return Fail(Errc::kInternal, "the C library lacks a function that must be watched");
   if (!SeccompIsAvailable()) return Fail(Errc::kUnavailable, "the kernel has no seccomp filters: scanning is refused");
-  auto isolation = Isolate(request);
+  auto isolation = Isolate(request, mounts_);
   if (!isolation) return std::unexpected(isolation.error());
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
   if (auto alive = DieWithParent(parent_); !alive) return alive;

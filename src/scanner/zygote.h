@@ -18,7 +18,8 @@ namespace lazaret::scanner {
 class Zygote {
  public:
   // `parent` is the server's process.
-  Zygote(UniqueFd control, pid_t parent) : control_(std::move(control)), parent_(parent) {}
+  Zygote(UniqueFd control, pid_t parent, Mounts mounts)
+      : control_(std::move(control)), parent_(parent), mounts_(mounts) {}
 
   // Serves until the server closes the control socket, then ends the scanners. Returns the exit status of the process;
   // a reason for a failure has gone to the server or to standard error. The process must end by _exit(2): freeing the
@@ -48,6 +49,7 @@ class Zygote {
 
   UniqueFd control_;
   pid_t parent_;
+  Mounts mounts_;
   UniqueFd child_signals_;
   wire::LoadRequest request_;
   std::unique_ptr<Isolation> isolation_;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "integration/scanner_process.h"
 
@@ -57,7 +58,7 @@ class ScannerTest : public testing::Test {
 
   // A zygote that has loaded `request_`.
   ScannerProcess& Zygote(const char* executable = LAZARET_SCANNER) {
-    zygote_ = std::make_unique<ScannerProcess>(executable);
+    zygote_ = std::make_unique<ScannerProcess>(executable, options_);
     auto ready = zygote_->Load(request_);
     if (!ready) throw std::runtime_error(ready.error().what);
     ready_ = *std::move(ready);
@@ -71,15 +72,11 @@ class ScannerTest : public testing::Test {
     return *std::move(scanner);
   }
 
-  // Plain directories instead of tmpfs, as on a system that allows no mounts: chosen when the signatures lie below.
-  void UsePlainTempDirectories() {
-    scratch_.MakeDirectory("tmp/signatures");
-    scratch_.WriteFile("tmp/signatures/test.ndb", "Test.Marker:0:*:" + ToHex(kMarker) + "\n");
-    scratch_.WriteFile("tmp/signatures/test.hdb", "aa15bcf478d165efd2065190eb473bcb:544:ClamAV-Test-File\n");
-    request_.signature_directory = scratch_.Path() + "/tmp/signatures";
-  }
+  // Plain directories instead of tmpfs, as on a system that allows no mounts.
+  void UsePlainTempDirectories() { options_ = {"--no-mounts"}; }
 
   ScratchDirectory scratch_;
+  std::vector<std::string> options_;  // of the executable
   wire::LoadRequest request_;
   wire::Ready ready_;
   std::unique_ptr<ScannerProcess> zygote_;

@@ -108,7 +108,7 @@ Result<wire::Outcome> Scanner::ScanFile(const std::string& path) const {
 
 bool Scanner::Kill() const { return ::syscall(SYS_pidfd_send_signal, pidfd.Get(), SIGKILL, nullptr, 0) == 0; }
 
-ScannerProcess::ScannerProcess(const std::string& executable) {
+ScannerProcess::ScannerProcess(const std::string& executable, const std::vector<std::string>& options) {
   auto sockets = MakeSeqpacketPair();
   if (!sockets) throw std::runtime_error(sockets.error().what);
   const std::string parent = std::to_string(::getpid());
@@ -121,7 +121,10 @@ ScannerProcess::ScannerProcess(const std::string& executable) {
     } else {
       ::dup2(sockets->second.Get(), kControl);
     }
-    ::execl(executable.c_str(), executable.c_str(), "--control-fd", "9", "--parent-pid", parent.c_str(), nullptr);
+    std::vector<const char*> arguments = {executable.c_str(), "--control-fd", "9", "--parent-pid", parent.c_str()};
+    for (const std::string& option : options) arguments.push_back(option.c_str());
+    arguments.push_back(nullptr);
+    ::execv(executable.c_str(), const_cast<char* const*>(arguments.data()));
     ::_exit(127);
   }
   pidfd_.Reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));

@@ -57,7 +57,7 @@ bool WaitForEnd(const UniqueFd& pidfd);
 class ScannerProcess {
  public:
   // Starts `executable`; fails the process when it cannot be started.
-  explicit ScannerProcess(const std::string& executable);
+  explicit ScannerProcess(const std::string& executable, const std::vector<std::string>& options = {});
   // Closes the control socket and waits.
   ~ScannerProcess();
   ScannerProcess(const ScannerProcess&) = delete;
