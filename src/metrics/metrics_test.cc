@@ -241,7 +241,7 @@ TEST(Metrics, RefusesNamesThatWouldSpoilThePage) {
 // Run with the thread sanitizer, too.
 TEST(Metrics, LosesNothingBetweenThreads) {
   constexpr int kThreads = 4;
-  constexpr int kEach = 2000;
+  constexpr int kEach = 500;
   constexpr int kStatuses = 500;
   Metrics metrics(TestNames());
   std::atomic<double> level = 0;
