@@ -100,11 +100,11 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   const Response response = co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
-  const bool wanted = head->keep_alive && !response.close && !draining_;
-  // A body that was not wanted is read past before the answer only when that is cheap.
-  const bool keep = wanted && co_await body.Skip(kMostSkipped);
+  // A refusal is sent before the body has come; only then is the body read past, when that is cheap.
+  const bool keep = head->keep_alive && !response.close && !draining_ && body.CanSkip(kMostSkipped);
   if (!co_await Write(response, keep, head->method == "HEAD")) co_return Next::kDrop;
-  co_return keep ? Next::kKeep : Next::kClose;
+  if (!keep) co_return Next::kClose;
+  co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
 }
 
 aio::Task<bool> Connection::Write(const Response& response, bool keep_alive, bool head_only) {

@@ -242,6 +242,20 @@ TEST_F(RestScan, LimitsTheSizeOfAContent) {
   EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", 0));
 }
 
+TEST_F(RestScan, RefusesTooLargeAContentBeforeItsBody) {
+  for (const std::uint64_t most : {std::uint64_t{1000}, std::uint64_t{1} << 32}) {
+    // Whoever waits for the body waits longer than this test does.
+    Start({"--max-size", std::to_string(most), "--set", "http.body_timeout=1h"});
+    for (const bool asks : {false, true}) {
+      Headers headers = {{"Content-Length", std::to_string(most + 1)}};
+      if (asks) headers.emplace_back("Expect", "100-continue");
+      HttpConnection connection(port());
+      ASSERT_TRUE(connection.Send(MakeRequest("POST", "/v1/scan", headers)));
+      EXPECT_THAT(connection.Receive(), IsProblem(413, "too-large")) << most << " asks: " << asks;
+    }
+  }
+}
+
 TEST_F(RestScan, IsUnscannableBeyondTheEnginesLimit) {
   constexpr std::size_t kMost = 200'000;
   Start({"--set", fmt::format("engine.max_file_size={}", kMost)});
