@@ -275,6 +275,15 @@ TEST_F(RestFraming, ClosesWhenTheClientWantsIt) {
   ASSERT_TRUE(old.Send("POST /v1/scan HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello"));
   EXPECT_THAT(old.Receive(), HasVerdict("clean"));
   EXPECT_TRUE(old.IsClosedByServer());
+
+  // A client that speaks HTTP/1.0 keeps a connection only when it is told so.
+  HttpConnection kept(port());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(kept.Send("GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+    const auto told = kept.Receive();
+    ASSERT_THAT(told, HasStatus(200));
+    EXPECT_EQ(told->Find("Connection"), "keep-alive");
+  }
 }
 
 }  // namespace
