@@ -165,6 +165,10 @@ TEST_F(RestLookup, RefusesWhatItDoesNotTake) {
   for (const std::string coding : {"gzip", "br", "identity, gzip"}) {
     EXPECT_THAT(Post(port(), "/v1/scan", "x", {{"Content-Encoding", coding}}), IsProblem(415, "content-encoding"));
   }
+  // A second line of the field counts as much as the first.
+  EXPECT_THAT(Post(port(), "/v1/scan", "x", {{"Content-Encoding", "identity"}, {"Content-Encoding", "gzip"}}),
+              IsProblem(415, "content-encoding"));
+  EXPECT_THAT(Post(port(), "/v1/scan", "x", {{"Content-Encoding", "Identity"}}), HasVerdict("clean"));
   EXPECT_THAT(Post(port(), "/v1/scan", "x", {{"Expect", "200-ok"}}), IsProblem(417, "expectation"));
 }
 
