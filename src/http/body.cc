@@ -92,14 +92,19 @@ void Body::Release() {
   input_.Park();
 }
 
+bool Body::CanSkip(std::uint64_t most) const {
+  if (complete_) return true;
+  // Whether a client that was not told to continue sends its body cannot be known (RFC 9110 10.1.1).
+  if (is_withheld()) return false;
+  return framing_ == wire::BodyFraming::kChunked || left_ <= most;
+}
+
 aio::Task<bool> Body::Skip(std::uint64_t most) {
+  if (!CanSkip(most)) co_return false;
   if (complete_) {
     input_.Consume(std::exchange(unconsumed_, 0));
     co_return true;
   }
-  // Whether a client that was not told to continue sends its body cannot be known (RFC 9110 10.1.1).
-  if (is_withheld()) co_return false;
-  if (framing_ == wire::BodyFraming::kLength && left_ > most) co_return false;
   std::uint64_t skipped = 0;
   for (;;) {
     const auto data = co_await Read();

@@ -42,6 +42,8 @@ class Body {
   // Lets go of the bytes of the last Read and of the read buffer: before a long wait for something else.
   void Release();
 
+  // Whether what is left is known to come, and to be no more than `most` bytes, as far as that can be known now.
+  bool CanSkip(std::uint64_t most) const;
   // Reads and drops what is left when that is at most `most` bytes; false when the connection has to be closed.
   aio::Task<bool> Skip(std::uint64_t most);
 
@@ -57,7 +59,7 @@ class Body {
   const BodyTimes& times_;
   wire::ChunkedDecoder chunked_;
   const std::uint64_t length_;
-  std::uint64_t left_;  // of a body with a length
+  std::uint64_t left_;          // of a body with a length
   std::size_t unconsumed_ = 0;  // bytes that the caller of Read still looks at
   std::uint64_t received_ = 0;
   SteadyTime start_{};

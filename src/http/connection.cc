@@ -18,6 +18,7 @@ namespace {
 
 // What may be read and dropped to keep a connection; beyond that a new one is cheaper.
 constexpr std::uint64_t kMostSkipped = 256 * 1024;
+constexpr std::string_view kClosing = "close";
 constexpr milliseconds kLinger{2'000};
 constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
 
@@ -46,7 +47,7 @@ aio::Task<> Connection::Run() {
       const bool idle = input_.buffered().empty();
       if (code == Errc::kDisconnected || (code == Errc::kTimeout && idle)) co_return;
       Response response = handler_.OnBadHead(head_size.error());
-      if (co_await Write(response, false, false)) co_await CloseGently();
+      if (co_await Write(response, kClosing)) co_await CloseGently();
       co_return;
     }
     const Next next = co_await Serve(*head_size);
@@ -93,22 +94,24 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   auto head = wire::ParseRequestHead(text);
   if (!head) {
     Response response = handler_.OnBadHead(head.error());
-    co_return co_await Write(response, false, false) ? Next::kClose : Next::kDrop;
+    co_return co_await Write(response, kClosing) ? Next::kClose : Next::kDrop;
   }
   Body body(*head, socket_, input_, deadline_, settings_.body);
   Exchange exchange{*head, body, input_, thread_};
   const Response response = co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
-  const bool wanted = head->keep_alive && !response.close && !draining_;
-  // A body that was not wanted is read past before the answer only when that is cheap.
-  const bool keep = wanted && co_await body.Skip(kMostSkipped);
-  if (!co_await Write(response, keep, head->method == "HEAD")) co_return Next::kDrop;
-  co_return keep ? Next::kKeep : Next::kClose;
+  // A refusal is sent before the body has come; only then is the body read past, when that is cheap.
+  const bool keep = head->keep_alive && !response.close && !draining_ && body.CanSkip(kMostSkipped);
+  // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
+  const std::string_view connection = !keep ? kClosing : head->minor_version == 0 ? "keep-alive" : "";
+  if (!co_await Write(response, connection, head->method == "HEAD")) co_return Next::kDrop;
+  if (!keep) co_return Next::kClose;
+  co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
 }
 
-aio::Task<bool> Connection::Write(const Response& response, bool keep_alive, bool head_only) {
-  const std::string bytes = Serialize(response, thread_.date(), keep_alive, head_only);
+aio::Task<bool> Connection::Write(const Response& response, std::string_view connection, bool head_only) {
+  const std::string bytes = Serialize(response, thread_.date(), connection, head_only);
   deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
   const auto [failed, sent] =
       co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));

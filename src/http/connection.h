@@ -14,7 +14,7 @@
 namespace lazaret::http {
 
 struct ConnectionSettings {
-  std::size_t max_head = 32 * 1024;  // bytes of request line and header fields; below BufferPool::kBufferBytes
+  std::size_t max_head = 32 * 1024;   // bytes of request line and header fields; below BufferPool::kBufferBytes
   milliseconds head_timeout{10'000};  // for a whole head, from its first byte
   milliseconds idle_timeout{60'000};  // between requests
   BodyTimes body{milliseconds(30'000), milliseconds(30'000), 1024};
@@ -36,7 +36,7 @@ class Connection {
 
   aio::Task<Result<std::size_t>> ReadHead();
   aio::Task<Next> Serve(std::size_t head_size);
-  aio::Task<bool> Write(const Response& response, bool keep_alive, bool head_only);
+  aio::Task<bool> Write(const Response& response, std::string_view connection, bool head_only = false);
   aio::Task<> CloseGently();
 
   boost::asio::ip::tcp::socket socket_;

@@ -32,7 +32,7 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-std::string Serialize(const Response& response, std::string_view date, bool keep_alive, bool head_only) {
+std::string Serialize(const Response& response, std::string_view date, std::string_view connection, bool head_only) {
   std::string out;
   out.reserve(256 + response.body.size());
   auto to = std::back_inserter(out);
@@ -41,7 +41,7 @@ std::string Serialize(const Response& response, std::string_view date, bool keep
                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
                  response.status, ReasonPhrase(response.status), date, response.content_type, response.body.size());
   for (const auto& [name, value] : response.headers) fmt::format_to(to, "{}: {}\r\n", name, value);
-  if (!keep_alive) out += "Connection: close\r\n";
+  if (!connection.empty()) fmt::format_to(to, "Connection: {}\r\n", connection);
   out += "\r\n";
   if (!head_only) out += response.body;
   return out;

@@ -12,13 +12,14 @@ struct Response {
   std::string_view content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string_view, std::string>> headers;  // further fields; names have static storage
-  bool close = false;  // end the connection after this answer
+  bool close = false;                                             // end the connection after this answer
 };
 
 // "OK" for 200 (RFC 9110 section 15).
 std::string_view ReasonPhrase(int status);
 
-// The whole answer as sent (RFC 9112). `date` is an IMF-fixdate. `head_only` leaves the body out, for HEAD.
-std::string Serialize(const Response& response, std::string_view date, bool keep_alive, bool head_only);
+// The whole answer as sent (RFC 9112). `date` is an IMF-fixdate, `connection` the value of the Connection field or
+// empty. `head_only` leaves the body out, for HEAD.
+std::string Serialize(const Response& response, std::string_view date, std::string_view connection, bool head_only);
 
 }  // namespace lazaret::http

@@ -12,18 +12,18 @@ using testing::HasSubstr;
 
 TEST(Serialize, WritesHeadAndBody) {
   const Response response{.status = 200, .body = "{}", .headers = {{"Retry-After", "3"}}};
-  EXPECT_EQ(Serialize(response, "Mon, 23 Nov 2026 15:40:00 GMT", true, false),
+  EXPECT_EQ(Serialize(response, "Mon, 23 Nov 2026 15:40:00 GMT", "", false),
             "HTTP/1.1 200 OK\r\nServer: lazaret\r\nDate: Mon, 23 Nov 2026 15:40:00 GMT\r\n"
             "Content-Type: application/json\r\nContent-Length: 2\r\nCache-Control: no-store\r\n"
             "X-Content-Type-Options: nosniff\r\nRetry-After: 3\r\n\r\n{}");
 }
 
-TEST(Serialize, SaysThatTheConnectionEnds) {
-  EXPECT_THAT(Serialize({.body = {}, .headers = {}}, "", false, false), HasSubstr("Connection: close\r\n"));
+TEST(Serialize, SaysWhatBecomesOfTheConnection) {
+  EXPECT_THAT(Serialize({.body = {}, .headers = {}}, "", "close", false), HasSubstr("\r\nConnection: close\r\n"));
 }
 
 TEST(Serialize, LeavesTheBodyOutForHeadButNotItsLength) {
-  const std::string text = Serialize({.body = "12345", .headers = {}}, "", true, true);
+  const std::string text = Serialize({.body = "12345", .headers = {}}, "", "", true);
   EXPECT_THAT(text, HasSubstr("Content-Length: 5\r\n"));
   EXPECT_TRUE(text.ends_with("\r\n\r\n"));
 }

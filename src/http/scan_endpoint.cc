@@ -1,5 +1,6 @@
 #include "http/scan_endpoint.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 #include <variant>
@@ -10,6 +11,7 @@
 #include "http/problem.h"
 #include "http/scan_json.h"
 #include "wire/digest_field.h"
+#include "wire/http_text.h"
 #include "wire/multipart.h"
 #include "wire/query.h"
 
@@ -23,10 +25,7 @@ constexpr std::size_t kMostAtOnce = 8;
 std::string Combined(const wire::RequestHead& head, std::string_view name) {
   std::string value;
   for (const wire::HeaderField& field : head.fields) {
-    if (field.name.size() != name.size() ||
-        !std::ranges::equal(field.name, name, [](char a, char b) { return (a | 0x20) == (b | 0x20); })) {
-      continue;
-    }
+    if (!wire::EqualsIgnoreCase(field.name, name)) continue;
     if (!value.empty()) value += ", ";
     value += field.value;
   }
@@ -75,7 +74,10 @@ std::optional<Response> ScanEndpoint::RefuseEarly(const Exchange& exchange) cons
     return Problem(411, "length-required",
                    "send the file as the body, with Content-Length or chunked: curl --data-binary @FILE");
   }
-  if (const auto encoding = exchange.head.Find("Content-Encoding"); encoding && *encoding != "identity") {
+  const auto is_coded = [](const wire::HeaderField& field) {
+    return wire::EqualsIgnoreCase(field.name, "Content-Encoding") && !wire::EqualsIgnoreCase(field.value, "identity");
+  };
+  if (std::ranges::any_of(exchange.head.fields, is_coded)) {
     return Problem(415, "content-encoding",
                    "the body must be the file itself: a Content-Encoding is not taken off before scanning");
   }
@@ -202,8 +204,8 @@ aio::Task<Result<std::size_t>> ScanEndpoint::ReceiveParts(Exchange& exchange, st
         auto content = writer->Finish();
         writer.reset();
         if (!content) co_return std::unexpected(content.error());
-        auto added = co_await batch.Add(std::move(name), *std::move(content),
-                                        clock_.SteadyNow() + settings_.request_timeout);
+        auto added =
+            co_await batch.Add(std::move(name), *std::move(content), clock_.SteadyNow() + settings_.request_timeout);
         if (!added) co_return std::unexpected(added.error());
       }
     }

@@ -1,0 +1,67 @@
+#include "integration/processes.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace lazaret::tests {
+namespace {
+
+bool EndsWithin(int pidfd, milliseconds time) {
+  if (pidfd < 0) return true;
+  pollfd polled{pidfd, POLLIN, 0};
+  return ::poll(&polled, 1, static_cast<int>(time.count())) == 1;
+}
+
+}  // namespace
+
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    pid_t child = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), child);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    std::getline(file, line);
+    // The name of the program stands in parentheses and may hold anything.
+    const std::size_t behind_name = line.rfind(')');
+    if (behind_name == line.npos) continue;
+    std::istringstream rest(line.substr(behind_name + 1));
+    char state = 0;
+    pid_t parent = 0;
+    if (rest >> state >> parent && parent == pid && state != 'Z') children.push_back(child);
+  }
+  return children;
+}
+
+std::uint64_t ResidentBytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+ProcessHandle::ProcessHandle(pid_t pid) : pid_(pid), fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
+
+bool ProcessHandle::WaitForEnd() const { return EndsWithin(fd_.Get(), kPatience); }
+
+bool ProcessHandle::has_ended() const { return EndsWithin(fd_.Get(), milliseconds(0)); }
+
+bool ProcessHandle::Kill() const {
+  return fd_ && ::syscall(SYS_pidfd_send_signal, fd_.Get(), SIGKILL, nullptr, 0) == 0;
+}
+
+void Pause(milliseconds time) { std::this_thread::sleep_for(time); }
+
+}  // namespace lazaret::tests
