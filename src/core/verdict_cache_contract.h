@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <future>
 #include <limits>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 

@@ -7,14 +7,13 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
-#include <array>
-#include <fstream>
+#include <filesystem>
+#include <limits>
 #include <thread>
 #include <vector>
 
 #include "core/verdict_samples.h"
 #include "embedded/sqlite_samples.h"
-#include "embedded/verdict_database.h"
 
 namespace lazaret::embedded {
 namespace {
@@ -22,48 +21,6 @@ namespace {
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-class SqliteVerdictCacheTest : public testing::Test {
- protected:
-  std::unique_ptr<SqliteVerdictCache> Open(std::size_t max_entries = 10'000) {
-    return MustOpen({.path = directory_.File(), .max_entries = max_entries, .policy = policy_}, clock_, log_);
-  }
-  Error OpenError(const std::string& file) {
-    const auto cache = SqliteVerdictCache::Open({.path = file}, clock_, log_);
-    return cache ? Error{Errc::kInternal, "no error"} : cache.error();
-  }
-  void Store(SqliteVerdictCache& cache, std::size_t first, std::size_t count) {
-    for (std::size_t i = first; i < first + count; ++i) {
-      const auto stored = Await(cache.Store(SampleDigest(i), SampleClean(clock_)));
-      ASSERT_TRUE(stored) << stored.error().what;
-    }
-  }
-  static bool Has(SqliteVerdictCache& cache, std::size_t number) {
-    const auto found = Await(cache.Find(SampleDigest(number)));
-    EXPECT_TRUE(found) << found.error().what;
-    return found && *found != nullptr;
-  }
-  std::int64_t Query(const std::string& sql) { return MustConnect(directory_.File()).QueryInteger(sql).value(); }
-  void Run(const std::string& sql) {
-    auto connection = MustConnect(directory_.File());
-    const auto done = connection.Execute(sql.c_str());
-    ASSERT_TRUE(done) << sql << ": " << done.error().what;
-    ASSERT_GT(connection.ChangedRows(), 0) << sql;
-  }
-  std::vector<std::string> FilesAside() {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(directory_.path())) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with("verdicts.db.corrupt-")) names.push_back(name);
-    }
-    return names;
-  }
-
-  FakeClock clock_;
-  CachePolicy policy_{};
-  Log log_{LogFormat::kText, LogLevel::kError};
-  TestDirectory directory_;
-};
 
 TEST_F(SqliteVerdictCacheTest, RemembersAcrossRestarts) {
   const VerdictPtr verdict = SampleInfected(clock_);
@@ -79,6 +36,24 @@ TEST_F(SqliteVerdictCacheTest, ShorterPolicyHoldsForOldRows) {
   EXPECT_TRUE(Has(*Open(), 1));
   policy_.max_age = std::chrono::hours(1);
   EXPECT_FALSE(Has(*Open(), 1));
+}
+
+TEST_F(SqliteVerdictCacheTest, LongerPolicyDoesNotReviveOldRows) {
+  policy_.max_age = std::chrono::hours(1);
+  Store(*Open(), 1, 1);
+  policy_.max_age = std::chrono::hours(2);
+  clock_.Advance(std::chrono::hours(1) - milliseconds(1));
+  EXPECT_TRUE(Has(*Open(), 1));
+  clock_.Advance(milliseconds(1));
+  EXPECT_FALSE(Has(*Open(), 1));
+}
+
+TEST_F(SqliteVerdictCacheTest, StoresScanTimesThatAreNoNumbers) {
+  auto cache = Open();
+  ScanRecord record = SampleRecord(clock_);
+  record.scan_ms = std::numeric_limits<double>::quiet_NaN();
+  ASSERT_TRUE(Await(cache->Store(SampleDigest(1), std::make_shared<const Verdict>(Verdict::Clean(record)))));
+  EXPECT_EQ(Await(cache->Find(SampleDigest(1))).value()->record().scan_ms, 0.0);
 }
 
 TEST_F(SqliteVerdictCacheTest, VerdictsOfOneEngineShareIt) {
@@ -333,95 +308,6 @@ TEST_F(SqliteVerdictCacheTest, KeepsTheWalSmall) {
   }
   EXPECT_LT(fs::file_size(directory_.File() + "-wal"), 16u << 20);
   EXPECT_GT(fs::file_size(directory_.File()), 64u << 20);
-}
-
-TEST_F(SqliteVerdictCacheTest, MovesAFileAsideThatIsNoDatabase) {
-  std::ofstream(directory_.File()) << std::string(10'000, '?');
-  auto cache = Open();
-  Store(*cache, 1, 1);
-  EXPECT_TRUE(Has(*cache, 1));
-  const auto aside = FilesAside();
-  ASSERT_EQ(aside.size(), 1u);
-  EXPECT_EQ(fs::file_size(directory_.path() + "/" + aside[0]), 10'000u);
-}
-
-TEST_F(SqliteVerdictCacheTest, MovesADamagedDatabaseAside) {
-  const auto overwrite = [this](std::streamoff at, std::size_t count) {
-    std::fstream file(directory_.File(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(at) << std::string(count, '\xA5');
-  };
-  for (int damage = 0; damage < 3; ++damage) {
-    Store(*Open(), 0, 1000);
-    const auto size = fs::file_size(directory_.File());
-    if (damage == 0) overwrite(0, 100);
-    if (damage == 1) overwrite(static_cast<std::streamoff>(size / 2), 8192);
-    if (damage == 2) fs::resize_file(directory_.File(), size / 2);
-    clock_.Advance(seconds(1));
-    auto cache = Open();
-    EXPECT_EQ(cache->stats().entries, 0u) << damage;
-    Store(*cache, 1, 1);
-    EXPECT_EQ(FilesAside().size(), 1u) << "of all that were moved only the last one stays";
-  }
-}
-
-TEST_F(SqliteVerdictCacheTest, MovesAFileAsideThatWasDamagedWhileInUse) {
-  // More than the connections hold in memory.
-  const auto large = std::make_shared<const Verdict>(
-      Verdict::Unscannable(SampleRecord(clock_), Reason::kEncrypted, std::string(16'000, 'x')));
-  constexpr std::size_t kRows = 2000;
-  for (const bool by_writer : {false, true}) {
-    {
-      auto cache = Open();
-      for (std::size_t i = 0; i < kRows; ++i) ASSERT_TRUE(Await(cache->Store(SampleDigest(i), large)));
-    }
-    {
-      auto cache = Open();
-      const auto size = fs::file_size(directory_.File());
-      std::fstream file(directory_.File(), std::ios::in | std::ios::out | std::ios::binary);
-      file.seekp(4096) << std::string(size - 4096, '\xA5') << std::flush;
-      std::optional<Error> error;
-      for (std::size_t i = 0; i < kRows && !error; ++i) {
-        if (by_writer) {
-          if (const auto stored = Await(cache->Store(SampleDigest(i), large)); !stored) error = stored.error();
-        } else {
-          if (const auto found = Await(cache->Find(SampleDigest(i))); !found) error = found.error();
-        }
-      }
-      ASSERT_TRUE(error);
-      EXPECT_EQ(error->code, Errc::kCorrupt);
-      EXPECT_THAT(error->what, HasSubstr(directory_.File()));
-    }
-    EXPECT_EQ(FilesAside().size(), 1u);
-    fs::remove(directory_.path() + "/" + FilesAside()[0]);
-  }
-  Store(*Open(), 1, 1);
-}
-
-TEST_F(SqliteVerdictCacheTest, RefusesTheFileOfANewerLazaret) {
-  Store(*Open(), 1, 1);
-  ASSERT_TRUE(MustConnect(directory_.File())
-                  .Execute(fmt::format("PRAGMA user_version = {}", kVerdictSchemaVersion + 1).c_str()));
-  const Error error = OpenError(directory_.File());
-  EXPECT_THAT(error.what, HasSubstr("newer Lazaret (schema 2"));
-  EXPECT_EQ(FilesAside().size(), 0u);
-  ASSERT_TRUE(
-      MustConnect(directory_.File()).Execute(fmt::format("PRAGMA user_version = {}", kVerdictSchemaVersion).c_str()));
-  EXPECT_TRUE(Has(*Open(), 1)) << "the refusal changed the file";
-}
-
-TEST_F(SqliteVerdictCacheTest, RefusesTheDatabaseOfAnotherProgram) {
-  ASSERT_TRUE(MustConnect(directory_.File()).Execute("CREATE TABLE mails(id INTEGER PRIMARY KEY)"));
-  EXPECT_THAT(OpenError(directory_.File()).what, HasSubstr("another program"));
-  EXPECT_EQ(FilesAside().size(), 0u);
-  EXPECT_EQ(Query("SELECT count(*) FROM mails"), 0);
-}
-
-TEST_F(SqliteVerdictCacheTest, NamesTheCauseWhenThereIsNoDirectory) {
-  const Error error = OpenError(directory_.path() + "/missing/verdicts.db");
-  EXPECT_EQ(error.code, Errc::kUnavailable);
-  EXPECT_THAT(error.what, HasSubstr(directory_.path() + "/missing: No such file or directory; create it"));
-  fs::create_directory(directory_.File());
-  EXPECT_EQ(OpenError(directory_.File()).code, Errc::kUnavailable);
 }
 
 TEST_F(SqliteVerdictCacheTest, ForgetsEnginesThatNoVerdictRefersTo) {
