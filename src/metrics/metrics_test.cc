@@ -39,7 +39,8 @@ EngineInfo TestEngine() {
                     .version = "1.4.6",
                     .signature_label = "daily 28129, main 63, 3d1f0a2b",
                     .built_at = WallTime(seconds(1000)),
-                    .signatures = 3627500};
+                    .signatures = 3627500,
+                    .databases = {{"daily", 28129, WallTime(seconds(1000))}, {"main", 63, WallTime(seconds(500))}}};
 }
 
 TEST(ExpositionChecker, FindsWhatIsWrong) {
@@ -337,6 +338,7 @@ TEST(StandardGauges, FollowTheEngine) {
   EngineInfo info = TestEngine();
   info.built_at.reset();
   info.signature_label = "test set";
+  info.databases.clear();
   engine = std::make_shared<const EngineInfo>(info);
   EXPECT_THAT(SeriesOf(metrics), Contains(Pair("clamav_up", 1)));
   EXPECT_THAT(metrics.Render(), HasSubstr("label=\"test set\""));

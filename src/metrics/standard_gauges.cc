@@ -1,6 +1,6 @@
 #include "metrics/standard_gauges.h"
 
-#include <charconv>
+#include <algorithm>
 #include <limits>
 
 namespace lazaret::metrics {
@@ -10,15 +10,9 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 double Seconds(milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
-// From "daily 28129, main 63, 3d1f0a2b".
-double DailyVersion(std::string_view label) {
-  constexpr std::string_view kDaily = "daily ";
-  const std::size_t at = label.find(kDaily);
-  if (at == label.npos) return kNone;
-  const std::string_view digits = label.substr(at + kDaily.size());
-  std::uint64_t version = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
-  return error == std::errc() ? static_cast<double>(version) : kNone;
+double DailyVersion(const EngineInfo& info) {
+  const auto daily = std::ranges::find(info.databases, "daily", &DatabaseVersion::name);
+  return daily == info.databases.end() ? kNone : static_cast<double>(daily->version);
 }
 
 void AddEngineGauges(Metrics& metrics, const std::function<EngineInfoPtr()>& engine, const Clock& clock) {
@@ -39,8 +33,7 @@ void AddEngineGauges(Metrics& metrics, const std::function<EngineInfoPtr()>& eng
   add("clamav_db_timestamp_seconds", "When the newest database in use was built.", built);
   add("lazaret_signature_set_age_seconds", "Time since the newest database in use was built.",
       [&clock](const EngineInfo& info) { return info.built_at ? Seconds(clock.Now() - *info.built_at) : kNone; });
-  add("clamav_db_version", "Version of the daily database in use.",
-      [](const EngineInfo& info) { return DailyVersion(info.signature_label); });
+  add("clamav_db_version", "Version of the daily database in use.", DailyVersion);
   metrics.AddGauge("lazaret_signature_set_info", "The signature set in use.", [engine]() -> std::vector<Sample> {
     const EngineInfoPtr info = engine();
     if (info == nullptr) return {};
