@@ -1,9 +1,15 @@
 #include "scanner/charsets.h"
 
 #include <iconv.h>
+#include <link.h>
 
 #include <array>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
 
 namespace lazaret::scanner {
 namespace {
@@ -23,20 +29,54 @@ constexpr std::array kCharsets = {
     "WINDOWS-1252",  "WINDOWS-1253",  "WINDOWS-1254", "WINDOWS-1255", "WINDOWS-1256", "WINDOWS-1257", "WINDOWS-1258",
     "WINDOWS-874",
 };
-// Others that XML and HTML name now and then; libxml2 asks for whatever a document says. A name that is not prepared is
-// an unknown character set in the sandbox, as it would be on a system without that module.
-constexpr std::array kWebCharsets = {"GBK",         "EUC-TW",      "BIG5-HKSCS",  "TIS-620",     "KOI8-T",
-                                     "ISO-8859-10", "ISO-8859-11", "ISO-8859-14", "ISO-8859-16", "WINDOWS-31J"};
 constexpr std::array kTargets = {"UTF-8//TRANSLIT", "UTF-8", "UTF-16BE"};
 
 // What it asks for besides, by the byte order marks of HTML and by its own conversions.
 constexpr std::array kWideCharsets = {"UNICODE", "UCS-4", "UCS-4BE", "UCS-4LE", "UTF-16", "UTF-32", "UTF-7"};
 
+using Names = std::set<std::string>;
+
+// The directory that glibc has loaded a conversion module from; empty when all are built in.
+std::filesystem::path ModuleDirectory() {
+  std::filesystem::path found;
+  const auto look = [](dl_phdr_info* info, std::size_t, void* into) {
+    const std::filesystem::path path(info->dlpi_name);
+    if (path.parent_path().filename() != "gconv") return 0;
+    *static_cast<std::filesystem::path*>(into) = path.parent_path();
+    return 1;
+  };
+  ::dl_iterate_phdr(look, &found);
+  return found;
+}
+
+// Lines "module FROM// TO// FILE COST" of glibc's configuration (gconv-modules). libxml2 asks for whatever character
+// set a document names, so that all must be there.
+void AddModules(const std::filesystem::path& file, Names& names) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::string keyword, from;
+    if (words >> keyword >> from && keyword == "module" && from.ends_with("//") && from != "INTERNAL//") {
+      names.insert(from.substr(0, from.size() - 2));
+    }
+  }
+}
+
+Names InstalledCharsets() {
+  Names names;
+  const std::filesystem::path directory = ModuleDirectory();
+  if (directory.empty()) return names;
+  AddModules(directory / "gconv-modules", names);
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(directory / "gconv-modules.d", error)) {
+    AddModules(file.path(), names);
+  }
+  return names;
+}
+
 }  // namespace
 
-std::size_t CharsetConversions() {
-  return (kCharsets.size() + kWideCharsets.size() + kWebCharsets.size()) * kTargets.size();
-}
+std::size_t CharsetConversions() { return (kCharsets.size() + kWideCharsets.size()) * kTargets.size(); }
 
 std::size_t PreloadCharsetsAndTimeZone() {
   std::size_t loaded = 0;
@@ -48,7 +88,7 @@ std::size_t PreloadCharsetsAndTimeZone() {
   };
   for (const char* from : kCharsets) preload(from);
   for (const char* from : kWideCharsets) preload(from);
-  for (const char* from : kWebCharsets) preload(from);
+  for (const std::string& from : InstalledCharsets()) (void)::iconv_open(kTargets[0], from.c_str());
   ::tzset();
   const std::time_t now = std::time(nullptr);
   std::tm parts{};

@@ -313,13 +313,23 @@ TEST_F(ScannerLife, IgnoresTerminationSignals) {
 TEST_F(ScannerLife, InheritsNoDescriptors) {
   if (::geteuid() != 0) GTEST_SKIP() << "a scanner is not dumpable: only root sees its descriptors";
   const Scanner scanner = OneScanner();
-  ASSERT_THAT(scanner.Scan("past its beginning"), IsClean());
+  // Only then has it set itself up.
+  ASSERT_THAT(scanner.Scan(PlainText(100)), IsClean());
   std::vector<std::string> names;
   for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(scanner.pid) + "/fd")) {
     names.push_back(fd.path().filename());
   }
   std::ranges::sort(names);
   EXPECT_THAT(names, testing::ElementsAre("0", "1", "2", "3"));
+}
+
+TEST_F(ScannerLife, LoadsEveryCharacterSetBeforeForking) {
+  // One that only a document would name.
+  constexpr const char* kModule = "IBM1047.so";
+  if (RunCommand(std::string("ls /usr/lib/*/gconv/") + kModule).status != 0) GTEST_SKIP() << "not installed";
+  ScannerProcess& zygote = Zygote();
+  EXPECT_EQ(RunCommand("grep -q " + std::string(kModule) + " /proc/" + std::to_string(zygote.Pid()) + "/maps").status,
+            0);
 }
 
 TEST_F(ScannerLife, OutlivesAServerThatDoesNotRead) {
