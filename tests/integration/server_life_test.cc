@@ -310,5 +310,17 @@ TEST_F(ServerLife, TakesItsScannersAlongWhenItIsKilled) {
   for (const ProcessHandle& process : engine) EXPECT_TRUE(process.WaitForEnd()) << process.pid();
 }
 
+TEST_F(ServerLife, LeavesNoTemporaryFilesBehind) {
+  // Without mounts of their own the scanners' temporary directories can be seen from outside.
+  root_.Write("scanner", std::string("#!/bin/sh\nexec ") + LAZARET_SCANNER_HOOKS + " \"$@\" --no-mounts\n");
+  fs::permissions(root_ / "scanner", fs::perms(0755));
+  Start({"--set", "engine.scanner_program=" + (root_ / "scanner").native()});
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
+  ASSERT_TRUE(fs::is_directory(root_ / "data/scanners/0"));
+  root_.Write("data/scanners/0/unpacked", "what a scanner left when it was killed");
+  EXPECT_EQ(server().Terminate(), 0);
+  EXPECT_FALSE(fs::exists(root_ / "data/scanners/0/unpacked"));
+}
+
 }  // namespace
 }  // namespace lazaret::tests
