@@ -300,6 +300,12 @@ TEST_F(ServerLife, EndsAtOnceOnASecondSignal) {
   for (const ProcessHandle& process : engine) EXPECT_TRUE(process.WaitForEnd()) << process.pid();
 }
 
+TEST_F(ServerLife, EndsBeforeItIsReady) {
+  fs::remove_all(root_ / "signatures");
+  Launch();
+  EXPECT_EQ(server().Terminate(), 0);
+}
+
 TEST_F(ServerLife, TakesItsScannersAlongWhenItIsKilled) {
   StartWithHooks({"--scanners", "3"});
   const auto engine = WatchEngine(4);
