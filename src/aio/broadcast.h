@@ -40,6 +40,11 @@ class Broadcast {
     std::lock_guard lock(mutex_);
     return value_.has_value();
   }
+  // Empty while it is not set.
+  std::optional<T> Get() const {
+    std::lock_guard lock(mutex_);
+    return value_;
+  }
 
   // A copy of the value as soon as it is set; empty when `deadline` comes first. Throws when the caller is cancelled.
   Task<std::optional<T>> Wait(SteadyTime deadline) {

@@ -138,11 +138,11 @@ aio::Task<> ScannerPool::Supervise() {
   for (;;) {
     const SteadyTime started = clock_.SteadyNow();
     const Error error = co_await RunZygote();
+    if (stopping_) co_return;  // Stop lets the zygote clean up before it goes
     const bool served = Current() != nullptr;
     SetNotReady(error.what);
     DropScanners();
     zygote_.reset();
-    if (stopping_) co_return;
     if (served && clock_.SteadyNow() - started > kStableTime) pause = kRestartPause;
     log_.Error(served ? "zygote ended, starting another" : "engine cannot start, trying again",
                {{"error", error.what}, {"pause_ms", pause.count()}});

@@ -169,10 +169,10 @@ class App {
   }
 
   int Run() {
+    asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
     pool_.Start();
     server_->Start();
-    asio::signal_set signals(io_, SIGTERM, SIGINT);
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
       if (!error) return;

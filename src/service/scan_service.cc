@@ -68,8 +68,17 @@ bool ScanService::IsFresh(const Verdict& verdict) const {
   return engine != nullptr && (verdict.record().engine == engine || verdict.record().engine->SameIdentity(*engine));
 }
 
+VerdictPtr ScanService::FindLanded(const Digest& digest) {
+  std::lock_guard lock(mutex_);
+  const auto entry = flights_.find(digest);
+  if (entry == flights_.end()) return nullptr;
+  const std::optional<Result<VerdictPtr>> result = entry->second->result.Get();
+  return result && *result ? **result : nullptr;
+}
+
 aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
   VerdictPtr verdict = cache_.Peek(digest);
+  if (verdict == nullptr || !IsFresh(*verdict)) verdict = FindLanded(digest);
   if (verdict == nullptr || !IsFresh(*verdict)) {
     auto found = co_await cache_.Find(digest);
     if (!found) {
@@ -189,11 +198,15 @@ aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
       co_return ScanState{entry->second->scanning ? ScanStatus::kScanning : ScanStatus::kQueued, {}};
     }
   }
-  auto verdict = co_await cache_.Find(digest);
-  if (!verdict) co_return std::unexpected(verdict.error());
-  if (*verdict == nullptr) co_return ScanState{};
-  const bool fresh = IsFresh(**verdict);
-  co_return ScanState{ScanStatus::kDone, Answer{*std::move(verdict), true, fresh}};
+  VerdictPtr verdict = FindLanded(digest);
+  if (verdict == nullptr) {
+    auto found = co_await cache_.Find(digest);
+    if (!found) co_return std::unexpected(found.error());
+    verdict = *std::move(found);
+  }
+  if (verdict == nullptr) co_return ScanState{};
+  const bool fresh = IsFresh(*verdict);
+  co_return ScanState{ScanStatus::kDone, Answer{std::move(verdict), true, fresh}};
 }
 
 ServiceStatus ScanService::Status() const {

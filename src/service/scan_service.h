@@ -82,6 +82,8 @@ class ScanService {
   class Seat;
 
   bool IsFresh(const Verdict& verdict) const;
+  // The verdict of a scan that has landed, while the cache may not have it yet.
+  VerdictPtr FindLanded(const Digest& digest);
   FlightPtr Board(const ContentPtr& content);
   void Leave(const FlightPtr& flight);
   aio::Task<> Fly(FlightPtr flight);

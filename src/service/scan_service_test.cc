@@ -89,11 +89,16 @@ class MapCache final : public VerdictCache {
   }
   aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override {
     if (failure) co_return std::unexpected(*failure);
+    while (held) {
+      asio::steady_timer pause(co_await asio::this_coro::executor, milliseconds(1));
+      co_await pause.async_wait(asio::use_awaitable);
+    }
     entries[digest] = std::move(verdict);
     co_return Result<void>();
   }
   std::map<Digest, VerdictPtr> entries;
   std::optional<Error> failure;
+  bool held = false;
 };
 
 class ScanServiceTest : public testing::Test {
@@ -176,6 +181,20 @@ TEST_F(ScanServiceTest, ScansOnceAndRemembers) {
   ASSERT_TRUE(second);
   EXPECT_TRUE(second->cached);
   EXPECT_THAT(engine_.started, ElementsAre(DigestOf("a")));
+}
+
+TEST_F(ScanServiceTest, KnowsAVerdictFromTheMomentItIsGiven) {
+  cache_.held = true;
+  ASSERT_TRUE(Scan("a"));
+  ASSERT_TRUE(cache_.entries.empty());
+  const auto state = Run(service().Find(DigestOf("a")));
+  ASSERT_TRUE(state && state->answer);
+  EXPECT_TRUE(state->answer->fresh);
+  EXPECT_NE(Run(service().FindFresh(DigestOf("a"))), nullptr);
+  EXPECT_TRUE(Scan("a")->cached);
+  cache_.held = false;
+  EXPECT_TRUE(Scan("a")->cached);
+  EXPECT_EQ(engine_.started.size(), 1u);
 }
 
 TEST_F(ScanServiceTest, SharesOneScanBetweenAllWhoAskMeanwhile) {
