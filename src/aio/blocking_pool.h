@@ -24,6 +24,12 @@ class BlockingPool {
   // Waits for the work that was begun. Nothing may be waiting on Run any more when its io_context goes.
   ~BlockingPool() { pool_.join(); }
 
+  // Runs `work` on a thread of the pool some time; nobody waits for it.
+  template <class Work>
+  void Post(Work work) {
+    boost::asio::post(pool_, std::move(work));
+  }
+
   // Runs `work` on a thread of the pool and resumes the caller on its own executor with what `work` returned or threw.
   // Not cancellable: `work` may refer to the caller's variables.
   template <class Work>

@@ -46,7 +46,8 @@ class Broadcast {
     return value_;
   }
 
-  // A copy of the value as soon as it is set; empty when `deadline` comes first. Throws when the caller is cancelled.
+  // A copy of the value as soon as it is set; empty when `deadline` comes first or the caller is cancelled (its next wait
+  // throws then).
   Task<std::optional<T>> Wait(SteadyTime deadline) {
     auto timer = std::make_shared<boost::asio::steady_timer>(co_await boost::asio::this_coro::executor, deadline);
     {

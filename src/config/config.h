@@ -53,7 +53,7 @@ struct Config {
     std::uint64_t max_recursion = 17;
     std::uint64_t max_files = 10'000;
     std::uint64_t temp_size = kGiB;
-    std::uint64_t memory = 2 * kGiB;
+    std::uint64_t memory = 4 * kGiB;
     friend bool operator==(const Engine&, const Engine&) = default;
   };
   struct Queue {
@@ -82,7 +82,7 @@ struct Config {
     milliseconds head_timeout = seconds(10);
     milliseconds idle_timeout = seconds(60);
     milliseconds body_timeout = seconds(30);
-    std::uint64_t min_body_rate = kKiB;  // bytes per second
+    std::uint64_t min_body_rate = 16 * kKiB;  // bytes per second
     std::uint64_t max_parts = 1000;
     std::uint64_t max_lookup = 1000;
     milliseconds request_timeout = seconds(300);

@@ -1,8 +1,10 @@
 #include "http/api.h"
 
+#include <boost/asio/error.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <array>
@@ -78,11 +80,12 @@ std::vector<std::string_view> Api::Routes() {
   return names;
 }
 
-Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Telemetry& telemetry,
+Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Log& log, Telemetry& telemetry,
          std::function<std::string()> render_metrics, std::function<bool()> is_draining)
     : settings_(std::move(settings)),
       service_(service),
       clock_(clock),
+      log_(log),
       telemetry_(telemetry),
       scan_(settings_.scan, service, spool, clock, telemetry),
       render_metrics_(std::move(render_metrics)),
@@ -113,9 +116,26 @@ aio::Task<Response> Api::Handle(Exchange& exchange) {
     response = Problem(405, "wrong-method", fmt::format("{} takes {}", route->pattern, route->method));
     response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
   } else {
-    response = co_await (this->*route->handle)(exchange);
+    response = co_await Answer(*route, exchange);
   }
   telemetry_.OnRequest(route != nullptr ? route->pattern : kUnknownRoute, response.status, clock_.SteadyNow() - start);
+  co_return response;
+}
+
+// A handler that throws has met a broken assumption: the client learns that much, and the log the rest.
+aio::Task<Response> Api::Answer(const Route& route, Exchange& exchange) {
+  std::string what;
+  try {
+    co_return co_await (this->*route.handle)(exchange);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == boost::asio::error::operation_aborted) throw;
+    what = error.what();
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  log_.Error("request failed", {{"route", route.pattern}, {"error", what}});
+  Response response = Problem(500, "internal", "the server met an error of its own; its log says more");
+  response.close = true;
   co_return response;
 }
 
@@ -191,7 +211,7 @@ aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"ali
 
 aio::Task<Response> Api::GetReady(Exchange&) {
   if (is_draining_()) co_return ProblemFor({Errc::kUnavailable, "the server is ending"}, seconds(5));
-  if (const auto admitted = service_.CheckAdmission(); !admitted) {
+  if (const auto admitted = service_.CheckAdmission(0); !admitted) {
     co_return ProblemFor(admitted.error(), service_.RetryAfter());
   }
   co_return Json(R"({"status":"ready"})");

@@ -7,6 +7,7 @@
 
 #include "aio/task.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
@@ -26,7 +27,7 @@ struct ApiSettings {
 class Api final : public Handler {
  public:
   // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending. Any thread calls both.
-  Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Telemetry& telemetry,
+  Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Log& log, Telemetry& telemetry,
       std::function<std::string()> render_metrics, std::function<bool()> is_draining);
 
   // Every name that OnRequest of the telemetry is called with.
@@ -38,6 +39,7 @@ class Api final : public Handler {
  private:
   struct Route;
   static const Route* FindRoute(std::string_view path);
+  aio::Task<Response> Answer(const Route& route, Exchange& exchange);
 
   aio::Task<Response> PostScan(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
@@ -50,6 +52,7 @@ class Api final : public Handler {
   const ApiSettings settings_;
   ScanService& service_;
   const Clock& clock_;
+  Log& log_;
   Telemetry& telemetry_;
   ScanEndpoint scan_;
   const std::function<std::string()> render_metrics_;

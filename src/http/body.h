@@ -39,6 +39,8 @@ class Body {
   // connection cannot be used any more then.
   aio::Task<Result<Bytes>> Read();
 
+  // Takes time that the server spent otherwise out of the client's rate.
+  void Excuse(SteadyTime::duration time) { start_ += time; }
   // Lets go of the bytes of the last Read and of the read buffer: before a long wait for something else.
   void Release();
 

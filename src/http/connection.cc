@@ -67,6 +67,7 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       if (!end) co_return std::unexpected(end.error());
       if (*end && **end <= settings_.max_head) {
         deadline_.Clear();
+        is_new_ = false;
         co_return **end;
       }
       searched = buffered.size();
@@ -77,7 +78,8 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       idle = false;
     } else {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
-      deadline_.SetIdle(std::chrono::steady_clock::now() + settings_.idle_timeout);
+      deadline_.SetIdle(std::chrono::steady_clock::now() +
+                        (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
     if (auto more = co_await input_.More(); !more) {
       // What had arrived of a head is lost with the connection.

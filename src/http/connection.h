@@ -15,9 +15,9 @@ namespace lazaret::http {
 
 struct ConnectionSettings {
   std::size_t max_head = 32 * 1024;   // bytes of request line and header fields; below BufferPool::kBufferBytes
-  milliseconds head_timeout{10'000};  // for a whole head, from its first byte
+  milliseconds head_timeout{10'000};  // for a whole head, from its first byte; for the first byte of a connection
   milliseconds idle_timeout{60'000};  // between requests
-  BodyTimes body{milliseconds(30'000), milliseconds(30'000), 1024};
+  BodyTimes body{milliseconds(30'000), milliseconds(30'000), 16 * 1024};
 };
 
 // One client connection: reads heads, has them answered one after the other, closes in good order.
@@ -47,6 +47,7 @@ class Connection {
   Deadline deadline_;
   IoThread::Watch watch_;
   Input input_;
+  bool is_new_ = true;  // no request has come yet
 };
 
 }  // namespace lazaret::http

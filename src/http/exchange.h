@@ -22,12 +22,11 @@ struct Exchange {
   IoThread& thread;
   bool client_gone = false;  // there is nobody to answer any more
 
-  // The result of `task`; empty, and the task is cancelled, when the client leaves first. Only once the body has been
-  // read: what the client sends after it is not looked at meanwhile.
+  // The result of `task`; empty, and the task is cancelled, when the client leaves first. What the client sends
+  // meanwhile is not looked at. `task` must report its failures as a Result (see aio::WithDeadline).
   template <class T>
   aio::Task<std::optional<T>> UnlessClientLeaves(aio::Task<T> task) {
     using namespace boost::asio::experimental::awaitable_operators;
-    body.Release();
     auto first = co_await (std::move(task) || input.UntilClosed());
     if (first.index() == 0) co_return std::get<0>(std::move(first));
     client_gone = true;

@@ -28,7 +28,8 @@ void BufferPool::Give(Buffer buffer) {
 }
 
 void Deadline::Check(SteadyTime now) {
-  if (now < at_ || passed_) return;
+  // Again at every look: an operation that was just between two waits has missed the first.
+  if (now < at_) return;
   passed_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);

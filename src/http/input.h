@@ -43,7 +43,9 @@ class Deadline {
   // Called by the thread's sweep.
   void Check(SteadyTime now);
   void EndIfIdle() {
-    if (idle_) Check(SteadyTime::max());
+    if (!idle_) return;
+    at_ = SteadyTime::min();
+    Check(SteadyTime::max());
   }
 
  private:

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include "http/exchange.h"
 #include "http/response.h"
 #include "http/scan_batch.h"
+#include "http/scan_options.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
 
@@ -30,21 +33,19 @@ class ScanEndpoint {
   aio::Task<Response> Handle(Exchange& exchange);
 
  private:
-  struct Options {
-    int infected_status = 200;
-    std::string name;
-  };
-
-  static Result<Options> ParseOptions(const wire::RequestHead& head);
   // What can be refused before the body is read.
   std::optional<Response> RefuseEarly(const Exchange& exchange) const;
   Response Refuse(const Error& error) const;
+  Response RefuseBody(const Error& error) const;  // after an error while the body was read
+  std::uint64_t MaxFormBytes() const;
+  Error FormTooLarge() const;
 
-  aio::Task<Response> ScanFile(Exchange& exchange, const Options& options);
-  aio::Task<Response> ScanMultipart(Exchange& exchange, const Options& options, std::string_view content_type);
+  aio::Task<Response> ScanFile(Exchange& exchange, const ScanOptions& options);
+  aio::Task<Response> ScanMultipart(Exchange& exchange, const ScanOptions& options, std::string_view content_type);
   aio::Task<Result<ContentPtr>> ReceiveFile(Exchange& exchange);
   // How many files there were; all of them are in `batch` then.
-  aio::Task<Result<std::size_t>> ReceiveParts(Exchange& exchange, std::string_view boundary, ScanBatch& batch);
+  aio::Task<std::expected<std::size_t, Response>> ReceiveParts(Exchange& exchange, std::string_view boundary,
+                                                               ScanBatch& batch);
 
   const ScanEndpointSettings settings_;
   ScanService& service_;

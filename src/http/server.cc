@@ -140,7 +140,9 @@ aio::Task<> Server::Accept(Thread& thread, tcp::acceptor& acceptor) {
     }
     if (connections_ >= settings_.max_connections) {
       static constexpr std::string_view kBusy =
-          "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+          "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: application/problem+json\r\n"
+          "Content-Length: 109\r\nConnection: close\r\n\r\n"
+          R"x({"type":"urn:lazaret:problem:overloaded","status":503,"detail":"too many connections (http.max_connections)"})x";
       (void)::send(socket.native_handle(), kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       continue;
     }

@@ -31,9 +31,10 @@ class Server {
   ~Server();
 
   void Start();
-  // Accepts nothing more, lets the requests under way be answered until `deadline`, then drops them. Any executor.
+  // Accepts nothing more and waits until the requests under way have been answered, at most until `deadline`. Any
+  // executor.
   aio::Task<> Drain(SteadyTime deadline);
-  // Ends the threads; after Drain.
+  // Drops what is left and ends the threads.
   void Stop();
 
   std::vector<std::string> addresses() const;  // as bound

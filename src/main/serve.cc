@@ -50,13 +50,13 @@ std::filesystem::path ScannerProgram(const config::Config& config) {
   return std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "lazaret-scanner";
 }
 
-// Every connection takes a descriptor, every content that is being scanned another.
+// Every connection takes a descriptor, and the content that comes over it may take another.
 void RaiseDescriptorLimit(const config::Config& config, Log& log) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const rlim_t wanted = config.http.max_connections + 2000;
+  const rlim_t wanted = config.http.max_connections * 2 + 1000;
   if (limit.rlim_cur < wanted) {
     log.Warning("too few file descriptors for all connections",
                 {{"limit", limit.rlim_cur},
@@ -159,7 +159,7 @@ class App {
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
     api_ = std::make_unique<http::Api>(
-        MakeApiSettings(config_), service_, *spool_, clock_, metrics_, [this] { return metrics_.Render(); },
+        MakeApiSettings(config_), service_, *spool_, clock_, log_, metrics_, [this] { return metrics_.Render(); },
         [this] { return server_->is_draining(); });
     auto server = http::Server::Listen(MakeServerSettings(config_), *api_, log_);
     if (!server) return std::unexpected(server.error());
@@ -177,6 +177,7 @@ class App {
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
       if (!error) return;
       status = 1;
+      io_.stop();
       try {
         std::rethrow_exception(error);
       } catch (const std::exception& e) {
@@ -248,8 +249,8 @@ class App {
   std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
   embedded::MemoryVerdictCache verdicts_;
   clamav::ScannerPool pool_;
+  std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   ScanService service_;
-  std::unique_ptr<Spool> spool_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
 };

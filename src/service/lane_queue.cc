@@ -5,18 +5,18 @@
 namespace lazaret {
 
 LaneQueue::Ticket LaneQueue::Add(bool is_short) {
-  (is_short ? short_ : long_).push_back(next_);
+  (is_short ? short_ : long_).insert(next_);
   return next_++;
 }
 
 void LaneQueue::Remove(Ticket ticket) {
-  short_.remove(ticket);
-  long_.remove(ticket);
+  short_.erase(ticket);
+  long_.erase(ticket);
 }
 
-std::optional<LaneQueue::Ticket> LaneQueue::Start(std::list<Ticket>& lane, std::size_t& running) {
-  const Ticket ticket = lane.front();
-  lane.pop_front();
+std::optional<LaneQueue::Ticket> LaneQueue::Start(Lane& lane, std::size_t& running) {
+  const Ticket ticket = *lane.begin();
+  lane.erase(lane.begin());
   ++running;
   return ticket;
 }

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <optional>
+#include <set>
 
 namespace lazaret {
 
@@ -26,18 +26,22 @@ class LaneQueue {
   std::optional<Ticket> StartNext();
   void Done(bool is_short);
 
+  std::size_t waiting(bool is_short) const { return is_short ? short_.size() : long_.size(); }
   std::size_t waiting() const { return short_.size() + long_.size(); }
   std::size_t running() const { return short_running_ + long_running_; }
 
  private:
   static constexpr int kShortsPerLong = 4;
 
-  std::optional<Ticket> Start(std::list<Ticket>& lane, std::size_t& running);
+  // In the order in which they came.
+  using Lane = std::set<Ticket>;
+
+  std::optional<Ticket> Start(Lane& lane, std::size_t& running);
 
   const std::size_t ordinary_slots_;
   const std::size_t express_slots_;
-  std::list<Ticket> short_;
-  std::list<Ticket> long_;
+  Lane short_;
+  Lane long_;
   std::size_t short_running_ = 0;
   std::size_t long_running_ = 0;
   int shorts_in_a_row_ = 0;

@@ -22,10 +22,10 @@ ScanScheduler::Slot::~Slot() {
 }
 
 aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(std::uint64_t size) {
-  if (IsFull()) {
+  if (IsFull(size)) {
     co_return Fail(Errc::kOverloaded, fmt::format("{} scans are waiting already (queue.max_waiting)", waiting()));
   }
-  const bool is_short = size <= settings_.small_size;
+  const bool is_short = IsShort(size);
   const SteadyTime now = clock_.SteadyNow();
   const auto timer =
       std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, now + settings_.max_wait);
@@ -66,7 +66,8 @@ void ScanScheduler::Release(bool is_short, SteadyTime start) {
 }
 
 void ScanScheduler::Publish() {
-  waiting_ = waiters_.size();
+  short_waiting_ = queue_.waiting(true);
+  long_waiting_ = queue_.waiting(false);
   oldest_since_ = waiters_.empty() ? 0 : waiters_.begin()->second.since.time_since_epoch().count();
   const double drain_s =
       mean_scan_ms_ * static_cast<double>(waiters_.size()) / static_cast<double>(ordinary_slots_) / 1000;

@@ -17,7 +17,7 @@
 namespace lazaret {
 
 struct SchedulerSettings {
-  std::size_t max_waiting = 10'000;        // scans that wait for a slot; more are refused
+  std::size_t max_waiting = 10'000;        // short scans that wait for a slot, and as many long ones; more are refused
   milliseconds max_wait{60'000};           // a scan that waited this long is given up
   std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are short
 };
@@ -48,10 +48,12 @@ class ScanScheduler {
   // Waits for its turn. kOverloaded when too many wait already or the turn does not come in time.
   aio::Task<Result<Slot>> Acquire(std::uint64_t size);
 
-  // Any thread: whether Acquire would refuse now, how many wait, for how long the oldest does, and when a client that
-  // is refused should come again.
-  bool IsFull() const { return waiting() >= settings_.max_waiting; }
-  std::size_t waiting() const { return waiting_; }
+  // Any thread: whether Acquire would refuse a content of `size` bytes now, how many wait, for how long the oldest does,
+  // and when a client that is refused should come again.
+  bool IsFull(std::uint64_t size) const {
+    return (IsShort(size) ? short_waiting_ : long_waiting_) >= settings_.max_waiting;
+  }
+  std::size_t waiting() const { return short_waiting_ + long_waiting_; }
   milliseconds oldest_wait() const;
   seconds RetryAfter() const;
   const SchedulerSettings& settings() const { return settings_; }
@@ -61,6 +63,7 @@ class ScanScheduler {
     std::shared_ptr<boost::asio::steady_timer> timer;
     SteadyTime since;
   };
+  bool IsShort(std::uint64_t size) const { return size <= settings_.small_size; }
   void StartWaiting();
   void Forget(LaneQueue::Ticket ticket);
   void Release(bool is_short, SteadyTime start);
@@ -72,7 +75,8 @@ class ScanScheduler {
   LaneQueue queue_;
   std::map<LaneQueue::Ticket, Waiter> waiters_;
   double mean_scan_ms_ = 50;
-  std::atomic<std::size_t> waiting_ = 0;
+  std::atomic<std::size_t> short_waiting_ = 0;
+  std::atomic<std::size_t> long_waiting_ = 0;
   std::atomic<SteadyTime::rep> oldest_since_ = 0;  // 0: nobody waits
   std::atomic<std::int64_t> retry_after_s_ = 1;
 };

@@ -57,9 +57,9 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
         }
       }) {}
 
-Result<void> ScanService::CheckAdmission() const {
+Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
   if (engine_.Current() == nullptr) return Fail(Errc::kUnavailable, engine_.NotReadyReason());
-  if (scheduler_.IsFull()) return Fail(Errc::kOverloaded, "too many scans are waiting already (queue.max_waiting)");
+  if (scheduler_.IsFull(size)) return Fail(Errc::kOverloaded, "too many scans are waiting already (queue.max_waiting)");
   return {};
 }
 
@@ -104,6 +104,7 @@ aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
 
 aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline) {
   Seat seat(*this, content);
+  content.reset();  // the flight has it; who joined one would only hold a copy
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(deadline);
   if (!result) co_return Fail(Errc::kTimeout, "the deadline of the request passed before there was a verdict");
   if (!*result) co_return std::unexpected(result->error());
@@ -113,10 +114,17 @@ aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadl
   co_return Answer{verdict, cached, IsFresh(*verdict)};
 }
 
+bool ScanService::CanBeJoined(const Flight& flight) const {
+  if (flight.abandoned) return false;
+  // Its verdict may be stale by now, or none.
+  const std::optional<Result<VerdictPtr>> landed = flight.result.Get();
+  return !landed || (*landed && IsFresh(***landed));
+}
+
 ScanService::FlightPtr ScanService::Board(const ContentPtr& content) {
   std::lock_guard lock(mutex_);
   FlightPtr& flight = flights_[content->digest()];
-  if (flight != nullptr && !flight->abandoned) {
+  if (flight != nullptr && CanBeJoined(*flight)) {
     ++flight->seats;
     telemetry_.OnCoalesced();
     return flight;
@@ -125,7 +133,7 @@ ScanService::FlightPtr ScanService::Board(const ContentPtr& content) {
   flight->seats = 1;
   asio::post(engine_executor_, [this, started = flight] {
     started->cancel = tasks_.SpawnCancellable(Fly(started));
-    if (!started->cancel) started->result.Set(Fail(Errc::kUnavailable, "the server is ending"));
+    if (!started->cancel) Land(*started, Fail(Errc::kUnavailable, "the server is ending"));
   });
   return flight;
 }
@@ -141,17 +149,20 @@ void ScanService::Leave(const FlightPtr& flight) {
   });
 }
 
+void ScanService::Land(Flight& flight, Result<VerdictPtr> unless_set) {
+  flight.result.Set(std::move(unless_set));
+  flight.content.reset();
+  std::lock_guard lock(mutex_);
+  const auto entry = flights_.find(flight.digest);
+  if (entry != flights_.end() && entry->second.get() == &flight) flights_.erase(entry);
+}
+
 aio::Task<> ScanService::Fly(FlightPtr flight) {
   // Whatever ends this coroutine, an exception included, nobody is left waiting.
   struct Landing {
     ScanService& service;
     Flight& flight;
-    ~Landing() {
-      flight.result.Set(Fail(Errc::kUnavailable, "the scan was ended before it had a verdict"));
-      std::lock_guard lock(service.mutex_);
-      const auto entry = service.flights_.find(flight.digest);
-      if (entry != service.flights_.end() && entry->second.get() == &flight) service.flights_.erase(entry);
-    }
+    ~Landing() { service.Land(flight, Fail(Errc::kUnavailable, "the scan was ended before it had a verdict")); }
   } landing{*this, *flight};
 
   Result<VerdictPtr> verdict = co_await ScanNow(*flight);
@@ -167,7 +178,9 @@ aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
     flight.from_cache = true;
     co_return known;
   }
-  if (auto admitted = CheckAdmission(); !admitted) co_return std::unexpected(admitted.error());
+  if (auto admitted = CheckAdmission(flight.content->size()); !admitted) {
+    co_return std::unexpected(admitted.error());
+  }
   auto slot = co_await scheduler_.Acquire(flight.content->size());
   if (!slot) co_return std::unexpected(slot.error());
   flight.scanning = true;

@@ -57,7 +57,8 @@ class ScanService {
 
   // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
   // front doors to ask before they read a body.
-  Result<void> CheckAdmission() const;
+  // Short contents and long ones are bounded apart; `size` may be a guess.
+  Result<void> CheckAdmission(std::uint64_t size) const;
   seconds RetryAfter() const { return scheduler_.RetryAfter(); }
 
   // The verdict that a scan of this content would be answered with from the cache; null when it has to be scanned.
@@ -85,7 +86,9 @@ class ScanService {
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
   FlightPtr Board(const ContentPtr& content);
+  bool CanBeJoined(const Flight& flight) const;  // with the mutex held
   void Leave(const FlightPtr& flight);
+  void Land(Flight& flight, Result<VerdictPtr> unless_set);
   aio::Task<> Fly(FlightPtr flight);
   aio::Task<Result<VerdictPtr>> ScanNow(Flight& flight);
   aio::Task<> Remember(Digest digest, VerdictPtr verdict);

@@ -267,10 +267,10 @@ TEST_F(ScanServiceTest, RefusesJustOneMoreThanMayWait) {
   Pending running = Start("running");
   Pending first = Start("first");
   Turn();
-  EXPECT_TRUE(service().CheckAdmission());
+  EXPECT_TRUE(service().CheckAdmission(1));
   Pending second = Start("second");
   Turn();
-  EXPECT_EQ(service().CheckAdmission().error().code, Errc::kOverloaded);
+  EXPECT_EQ(service().CheckAdmission(1).error().code, Errc::kOverloaded);
   EXPECT_EQ(service().Status().waiting, 2u);
   Pending third = Start("third");
   const auto refused = Wait(third);
@@ -309,7 +309,7 @@ TEST_F(ScanServiceTest, AFailedScanIsNoVerdictAndIsNotRemembered) {
 
 TEST_F(ScanServiceTest, RefusesWithoutAnEngine) {
   engine_.info = nullptr;
-  EXPECT_EQ(service().CheckAdmission().error(), (Error{Errc::kUnavailable, "not ready"}));
+  EXPECT_EQ(service().CheckAdmission(1).error(), (Error{Errc::kUnavailable, "not ready"}));
   const auto answer = Scan("a");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::kUnavailable);

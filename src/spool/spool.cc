@@ -55,16 +55,25 @@ Result<UniqueFd> ReopenReadOnly(int fd) {
   return read_only;
 }
 
+// The last close of an unlinked file frees its blocks, which takes tens of milliseconds for each gigabyte.
+void CloseInBackground(aio::BlockingPool& pool, UniqueFd fd) {
+  if (fd) pool.Post([fd = std::move(fd)] {});
+}
+
 class SpooledContent final : public Content {
  public:
   SpooledContent(Digest digest, std::uint64_t size, std::string small, UniqueFd fd, Reservation memory,
-                 Reservation disk)
+                 Reservation disk, aio::BlockingPool& pool)
       : digest_(digest),
         size_(size),
+        pool_(pool),
         small_(std::move(small)),
         memory_(std::move(memory)),
         disk_(std::move(disk)),
         fd_(std::move(fd)) {}
+  ~SpooledContent() override {
+    if (disk_.bytes() > 0) CloseInBackground(pool_, std::move(fd_));
+  }
 
   const Digest& digest() const override { return digest_; }
   std::uint64_t size() const override { return size_; }
@@ -85,6 +94,7 @@ class SpooledContent final : public Content {
  private:
   const Digest digest_;
   const std::uint64_t size_;
+  aio::BlockingPool& pool_;
   std::string small_;
   // Given back after the descriptor is closed: members go in reverse order.
   Reservation memory_;
@@ -154,6 +164,10 @@ SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {
   writer.memory_ = memory_.Open();
   writer.disk_ = disk_.Open();
   return writer;
+}
+
+SpoolWriter::~SpoolWriter() {
+  if (file_) CloseInBackground(spool_->pool_, std::move(file_));
 }
 
 aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
@@ -227,7 +241,7 @@ Result<ContentPtr> SpoolWriter::Finish() {
     fd = std::move(memory_file_);
   }
   return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd),
-                                          std::move(memory_), std::move(disk_));
+                                          std::move(memory_), std::move(disk_), spool_->pool_);
 }
 
 }  // namespace lazaret

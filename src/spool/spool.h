@@ -26,7 +26,7 @@ struct SpoolSettings {
 
 class SpoolWriter;
 
-// Makes writers and holds their budgets. Thread-safe; outlives its writers and their contents.
+// Makes writers and holds their budgets. Thread-safe; it and its pool outlive the writers and their contents.
 class Spool {
  public:
   // An error names what is wrong with the directory and the cure. The files have no name (open(2), O_TMPFILE), so
@@ -60,6 +60,7 @@ class Spool {
 class SpoolWriter {
  public:
   SpoolWriter(SpoolWriter&&) = default;
+  ~SpoolWriter();
 
   // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget or the disk
   // is full. After an error the writer can only be dropped.
