@@ -1,5 +1,6 @@
 #include "clamav/scanner_pool.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -27,6 +28,7 @@ constexpr milliseconds kRestartPause{500};  // doubled after each failure
 constexpr seconds kLongestRestartPause{30};
 constexpr seconds kStableTime{60};  // a zygote that served this long was not a failure
 constexpr milliseconds kForkPause{500};  // before replacing a scanner that died young
+constexpr seconds kWatchInterval{5};     // a fork takes milliseconds
 
 std::string DescribeEnd(int wait_status) {
   if (WIFSIGNALED(wait_status)) {
@@ -50,6 +52,15 @@ Reason ToReason(wire::OutcomeReason reason) {
   return Reason::kEngineError;
 }
 
+// Text of a scanner goes to whoever sent the content: short and plain, so that a scanner that was taken over has no
+// broad way out for what else it may have seen.
+std::string Printable(std::string_view text) {
+  constexpr std::size_t kMostBytes = 200;
+  std::string out(text.substr(0, kMostBytes));
+  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
+}
+
 double MillisecondsSince(SteadyTime start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
@@ -70,7 +81,7 @@ class ScannerPool::Lease {
 
   ScannerProcess& scanner() { return *scanner_; }
   void KillAs(ScannerEnd why) { kill_as_ = why; }
-  void GiveBack() { pool_.ReturnScanner(std::exchange(scanner_, nullptr)); }
+  void GiveBack(bool is_last) { pool_.ReturnScanner(std::exchange(scanner_, nullptr), is_last); }
 
  private:
   ScannerPool& pool_;
@@ -99,7 +110,10 @@ ScannerPool::ScannerPool(ScannerPoolSettings settings, aio::Executor executor, a
 
 ScannerPool::~ScannerPool() = default;
 
-void ScannerPool::Start() { tasks_.Spawn(Supervise()); }
+void ScannerPool::Start() {
+  tasks_.Spawn(Supervise());
+  tasks_.Spawn(WatchZygote());
+}
 
 aio::Task<> ScannerPool::Stop() {
   stopping_ = true;
@@ -158,6 +172,8 @@ Result<SignatureSnapshot> ScannerPool::MakeSnapshot() const {
   const auto into = settings_.state_directory / "signatures";
   std::error_code failed;
   std::filesystem::create_directories(TempDirectory(), failed);
+  // Without private mounts the scanners' user goes through it.
+  (void)::chmod(TempDirectory().c_str(), 0711);
   if (failed) return std::unexpected(SystemError("creating " + TempDirectory().native(), failed.value()));
   return settings_.test_set ? MakeTestSnapshot(into) : TakeSnapshot(settings_.signature_directory, into);
 }
@@ -179,23 +195,31 @@ aio::Task<Error> ScannerPool::RunZygote() {
   for (;;) {
     const SteadyTime deadline = Current() != nullptr ? SteadyTime::max() : loaded_by;
     auto packet = co_await aio::WithDeadline(zygote_->Receive(), deadline, "loading the signatures took too long");
+    heard_since_watch_ = true;
     if (!packet) {
       if (packet.error().code == Errc::kDisconnected) co_return Error{Errc::kUnavailable, "the zygote has died"};
       co_return packet.error();
     }
     auto handled = OnMessage(*zygote_, *snapshot, load, *std::move(packet));
     if (!handled) co_return handled.error();
+    if (*handled == nullptr) continue;
+    const auto unchanged = co_await disk_.Run([&] { return CheckUnchanged(*snapshot); });
+    if (!unchanged) co_return unchanged.error();
+    Serve(*std::move(handled));
   }
 }
 
-Result<void> ScannerPool::OnMessage(Zygote& zygote, const SignatureSnapshot& snapshot, const wire::LoadRequest& load,
-                                    Packet packet) {
+Result<EngineInfoPtr> ScannerPool::OnMessage(const Zygote& zygote, const SignatureSnapshot& snapshot,
+                                             const wire::LoadRequest& load, Packet packet) {
   const auto message = wire::DecodeFromZygote(packet.bytes);
   if (!message) return std::unexpected(message.error());
   if (const auto* failed = std::get_if<wire::Failed>(&*message)) return Fail(Errc::kUnavailable, failed->what);
   if (const auto* ready = std::get_if<wire::Ready>(&*message)) {
-    OnReady(zygote, snapshot, load, *ready);
-  } else if (const auto* forked = std::get_if<wire::Forked>(&*message)) {
+    auto info = std::make_shared<const EngineInfo>(DescribeEngine(snapshot, load, *ready));
+    LogReady(*info, *ready, zygote.pid());
+    return info;
+  }
+  if (const auto* forked = std::get_if<wire::Forked>(&*message)) {
     OnForked(*forked, std::move(packet.fds));
   } else if (const auto* refused = std::get_if<wire::ForkFailed>(&*message)) {
     log_.Error("scanner could not be started", {{"slot", refused->slot}, {"error", refused->what}});
@@ -203,27 +227,45 @@ Result<void> ScannerPool::OnMessage(Zygote& zygote, const SignatureSnapshot& sna
   } else if (const auto* exited = std::get_if<wire::Exited>(&*message)) {
     OnExited(*exited);
   }
-  return {};
+  return EngineInfoPtr();
 }
 
-void ScannerPool::OnReady(Zygote& zygote, const SignatureSnapshot& snapshot, const wire::LoadRequest& load,
-                          const wire::Ready& ready) {
-  auto info = std::make_shared<const EngineInfo>(DescribeEngine(snapshot, load, ready));
-  log_.Info("engine ready", {{"engine", fmt::format("{} {}", info->name, info->version)},
+void ScannerPool::LogReady(const EngineInfo& info, const wire::Ready& ready, int zygote) {
+  log_.Info("engine ready", {{"engine", fmt::format("{} {}", info.name, info.version)},
                              {"signatures", ready.signatures},
-                             {"set", info->signature_label},
+                             {"set", info.signature_label},
                              {"load_ms", ready.load_ms},
                              {"sandbox", fmt::format("{}", fmt::join(ready.sandbox, ","))},
-                             {"zygote", zygote.pid()}});
+                             {"zygote", zygote}});
   for (const std::string& warning : ready.warnings) log_.Warning("engine warning", {{"text", warning}});
-  if (info->test_set) {
+  if (info.test_set) {
     log_.Warning("TEST SIGNATURES ONLY: nothing but the EICAR test file is detected; do not use this for real files");
   }
+}
+
+void ScannerPool::Serve(EngineInfoPtr info) {
   {
     std::lock_guard lock(mutex_);
     current_ = std::move(info);
   }
   for (std::uint32_t slot = 0; slot < settings_.slots; ++slot) RequestFork(slot);
+}
+
+// A zygote that hangs neither forks nor says that a scanner has ended.
+aio::Task<> ScannerPool::WatchZygote() {
+  std::size_t owed_before = 0;
+  for (;;) {
+    co_await aio::SleepUntil(clock_.SteadyNow() + kWatchInterval);
+    const auto owed = static_cast<std::size_t>(std::ranges::count_if(
+        scanners_, [](const ScannerPtr& scanner) { return scanner == nullptr || !scanner->IsAlive(); }));
+    const bool answers = heard_since_watch_ || owed == 0 || owed_before == 0;
+    if (Current() != nullptr && zygote_ != nullptr && !answers) {
+      log_.Error("zygote does not answer: killed", {{"zygote", zygote_->pid()}, {"scanners_missing", owed}});
+      zygote_->Kill();
+    }
+    owed_before = owed;
+    heard_since_watch_ = false;
+  }
 }
 
 void ScannerPool::RequestFork(std::uint32_t slot) {
@@ -282,8 +324,9 @@ void ScannerPool::OnExited(const wire::Exited& exited) {
 void ScannerPool::DropScanners() {
   for (ScannerPtr& scanner : scanners_) {
     if (scanner == nullptr) continue;
-    telemetry_.OnScannerEnded(ScannerEnd::kShutdown);
-    scanner->Kill(ScannerEnd::kShutdown);
+    // What has ended for another reason keeps it.
+    if (scanner->end() == ScannerEnd::kCrashed) scanner->Kill(ScannerEnd::kShutdown);
+    telemetry_.OnScannerEnded(scanner->end());
     scanner.reset();
   }
   idle_.clear();
@@ -298,30 +341,61 @@ void ScannerPool::WakeOneWaiter() {
   waiters_.pop_front();
 }
 
+// A place in the line for the next idle scanner.
+class ScannerPool::Waiter {
+ public:
+  Waiter(ScannerPool& pool, SteadyTime deadline)
+      : pool_(pool), timer_(std::make_shared<asio::steady_timer>(pool.executor_, deadline)) {
+    pool_.waiters_.push_back(timer_);
+  }
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  ~Waiter() {
+    // Woken, but about to leave with nothing: the scanner is somebody else's.
+    if (std::erase(pool_.waiters_, timer_) == 0 && !served_) pool_.WakeOneWaiter();
+  }
+
+  // False when the caller was cancelled.
+  aio::Task<bool> Wait() {
+    co_await timer_->async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    served_ = state.cancelled() == asio::cancellation_type::none;
+    co_return served_;
+  }
+
+ private:
+  ScannerPool& pool_;
+  const std::shared_ptr<asio::steady_timer> timer_;
+  bool served_ = false;
+};
+
+ScannerPool::ScannerPtr ScannerPool::TakeIdle() {
+  while (!idle_.empty()) {
+    ScannerPtr scanner = std::move(idle_.back());
+    idle_.pop_back();
+    idle_count_ = idle_.size();
+    if (scanner->IsAlive() && scanner->IsQuiet()) return scanner;
+    // Dead already, or it talks without being asked: no content shall be charged for that.
+    scanner->Kill(ScannerEnd::kCrashed);
+  }
+  return nullptr;
+}
+
 aio::Task<Result<ScannerPool::ScannerPtr>> ScannerPool::AcquireScanner(SteadyTime deadline) {
   for (;;) {
     if (Current() == nullptr) co_return Fail(Errc::kUnavailable, NotReadyReason());
-    if (!idle_.empty()) {
-      ScannerPtr scanner = std::move(idle_.back());
-      idle_.pop_back();
-      idle_count_ = idle_.size();
-      co_return scanner;
-    }
     if (clock_.SteadyNow() >= deadline) co_return Fail(Errc::kUnavailable, "no scanner became free in time");
-    const auto timer = std::make_shared<asio::steady_timer>(executor_, deadline);
-    waiters_.push_back(timer);
-    co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
-    // Cancelled in the moment of being woken: pass it on, or the scanner would stay idle beside another waiter.
-    const bool woken = std::erase(waiters_, timer) == 0;
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (woken && state.cancelled() != asio::cancellation_type::none) WakeOneWaiter();
+    if (ScannerPtr scanner = TakeIdle()) co_return scanner;
+    Waiter waiter(*this, deadline);
+    if (!co_await waiter.Wait()) co_return Fail(Errc::kCancelled, "nobody waits for this scan any more");
   }
 }
 
-void ScannerPool::ReturnScanner(const ScannerPtr& scanner) {
+void ScannerPool::ReturnScanner(const ScannerPtr& scanner, bool is_last) {
   if (scanners_[scanner->slot()] != scanner) return;  // it died, or its zygote did, just after it answered
-  if (scanner->scans() >= settings_.scans_per_scanner) {
-    scanner->Retire();
+  if (is_last || scanner->scans() >= settings_.scans_per_scanner) {
+    // Not asked to go but killed: it may have been taken over and not listen.
+    scanner->Kill(ScannerEnd::kRecycled);
     return;
   }
   idle_.push_back(scanner);
@@ -332,8 +406,7 @@ void ScannerPool::ReturnScanner(const ScannerPtr& scanner) {
 aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadline) {
   const auto descriptor = content.Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
-  std::string crash;
-  for (int attempt = 1;; ++attempt) {
+  for (int crashes = 0;;) {
     auto scanner = co_await AcquireScanner(deadline);
     if (!scanner) co_return std::unexpected(scanner.error());
     const EngineInfoPtr engine = Current();
@@ -347,7 +420,7 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     const double scan_ms = MillisecondsSince(start);
     ScanRecord record{engine, content.size(), clock_.Now(), scan_ms};
     if (outcome) {
-      lease.GiveBack();
+      lease.GiveBack(outcome->is_last);
       co_return ToVerdict(*outcome, std::move(record));
     }
     if (outcome.error().code == Errc::kTimeout) {
@@ -356,11 +429,15 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     }
     if (outcome.error().code == Errc::kCancelled) co_return std::unexpected(outcome.error());
     lease.KillAs(ScannerEnd::kCrashed);
-    log_.Warning("scanner died in a scan",
-                 {{"id", content.digest().Hex()}, {"size", content.size()}, {"attempt", attempt}, {"error", outcome.error().what}});
-    if (attempt >= settings_.attempts) {
+    if (outcome.error().code == Errc::kUnavailable) continue;  // it had died before; the next one, until the deadline
+    ++crashes;
+    log_.Warning("scanner died in a scan", {{"id", content.digest().Hex()},
+                                            {"size", content.size()},
+                                            {"attempt", crashes},
+                                            {"error", outcome.error().what}});
+    if (crashes >= settings_.attempts) {
       co_return Verdict::Unscannable(std::move(record), Reason::kEngineCrashed,
-                                     fmt::format("the scanner crashed {} times on this content", attempt));
+                                     fmt::format("the scanner crashed {} times on this content", crashes));
     }
   }
 }
@@ -368,10 +445,14 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
 Verdict ScannerPool::ToVerdict(const wire::Outcome& outcome, ScanRecord record) const {
   switch (outcome.kind) {
     case wire::OutcomeKind::kClean: return Verdict::Clean(std::move(record));
-    case wire::OutcomeKind::kInfected: return Verdict::Infected(std::move(record), outcome.signatures);
+    case wire::OutcomeKind::kInfected: {
+      std::vector<std::string> names;
+      for (const std::string& name : outcome.signatures) names.push_back(Printable(name));
+      return Verdict::Infected(std::move(record), std::move(names));
+    }
     case wire::OutcomeKind::kIncomplete: break;
   }
-  return Verdict::Unscannable(std::move(record), ToReason(outcome.reason), outcome.detail);
+  return Verdict::Unscannable(std::move(record), ToReason(outcome.reason), Printable(outcome.detail));
 }
 
 }  // namespace lazaret::clamav

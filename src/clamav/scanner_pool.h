@@ -30,7 +30,7 @@ struct ScannerPoolSettings {
   std::filesystem::path state_directory;      // for snapshots and temporary directories; ours alone
   std::size_t slots = 1;                      // scanners at most
   int attempts = 3;                           // how often a content may crash a scanner
-  std::uint64_t scans_per_scanner = 1000;     // after that a scanner is replaced
+  std::uint64_t scans_per_scanner = 100;      // after that a scanner is replaced
   wire::LoadRequest limits;                   // the directories and slots in it are filled in by the pool
 };
 
@@ -62,15 +62,18 @@ class ScannerPool final : public Engine {
  private:
   using ScannerPtr = std::shared_ptr<ScannerProcess>;  // the pool's, and the scan's that it is working on
   class Lease;
+  class Waiter;
 
   aio::Task<> Supervise();
   aio::Task<Error> RunZygote();
   std::filesystem::path TempDirectory() const;
   Result<SignatureSnapshot> MakeSnapshot() const;
-  Result<void> OnMessage(Zygote& zygote, const SignatureSnapshot& snapshot, const wire::LoadRequest& load,
-                         Packet packet);
-  void OnReady(Zygote& zygote, const SignatureSnapshot& snapshot, const wire::LoadRequest& load,
-               const wire::Ready& ready);
+  // The engine that is ready now, if that is what the message says.
+  Result<EngineInfoPtr> OnMessage(const Zygote& zygote, const SignatureSnapshot& snapshot,
+                                  const wire::LoadRequest& load, Packet packet);
+  void LogReady(const EngineInfo& info, const wire::Ready& ready, int zygote);
+  void Serve(EngineInfoPtr info);
+  aio::Task<> WatchZygote();
   void OnForked(const wire::Forked& forked, std::vector<UniqueFd> fds);
   void OnExited(const wire::Exited& exited);
   void RequestFork(std::uint32_t slot);
@@ -79,7 +82,8 @@ class ScannerPool final : public Engine {
   void SetNotReady(std::string reason);
 
   aio::Task<Result<ScannerPtr>> AcquireScanner(SteadyTime deadline);
-  void ReturnScanner(const ScannerPtr& scanner);
+  ScannerPtr TakeIdle();
+  void ReturnScanner(const ScannerPtr& scanner, bool is_last);
   void WakeOneWaiter();
   Verdict ToVerdict(const wire::Outcome& outcome, ScanRecord record) const;
 
@@ -96,6 +100,7 @@ class ScannerPool final : public Engine {
   std::vector<ScannerPtr> idle_;      // the most recently used last: its memory is warm
   std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;
   bool stopping_ = false;
+  bool heard_since_watch_ = false;  // anything from the zygote
 
   std::atomic<std::size_t> idle_count_ = 0;
   std::atomic<std::size_t> busy_count_ = 0;

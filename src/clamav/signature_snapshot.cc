@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr std::array kDatabaseExtensions = {
     ".db",  ".hdb", ".hdu", ".fp",  ".mdb", ".mdu",  ".hsb", ".hsu",  ".sfp", ".msb", ".msu", ".ndb",
     ".ndu", ".ldb", ".ldu", ".sdb", ".zmd", ".rmd",  ".pdb", ".gdb",  ".wdb", ".cbc", ".ftm", ".cfg",
-    ".cvd", ".cld", ".cud", ".cat", ".crb", ".idb",  ".ioc", ".yar",  ".yara", ".pwdb", ".ign", ".ign2", ".imp"};
+    ".cdb", ".cvd", ".cld", ".cud", ".cat", ".crb", ".idb",  ".ioc", ".yar",  ".yara", ".pwdb", ".ign", ".ign2", ".imp"};
 
 struct FileDigest {
   std::uint64_t size;
@@ -52,24 +52,48 @@ Error FileSystemError(std::string_view doing, const std::error_code& failed) {
   return SystemError(doing, failed.value());
 }
 
-Result<SignatureSnapshot> Seal(const fs::path& incoming, const fs::path& into) {
+Result<std::vector<fs::path>> ListDirectory(const fs::path& directory) {
+  std::vector<fs::path> entries;
+  std::error_code failed;
+  for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end; entry.increment(failed)) {
+    entries.push_back(entry->path());
+  }
+  if (failed) return std::unexpected(FileSystemError("reading the directory " + directory.native(), failed));
+  return entries;
+}
+
+struct SetDigest {
+  Digest digest;
+  std::size_t files;
+};
+
+Result<SetDigest> DigestSet(const fs::path& directory) {
+  const auto entries = ListDirectory(directory);
+  if (!entries) return std::unexpected(entries.error());
   std::map<std::string, FileDigest> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(incoming)) {
-    auto digest = DigestFile(entry.path());
+  for (const fs::path& path : *entries) {
+    auto digest = DigestFile(path);
     if (!digest) return std::unexpected(digest.error());
-    files.emplace(entry.path().filename().native(), *digest);
+    files.emplace(path.filename().native(), *digest);
   }
   std::string manifest = "lazaret signature set 1\n";
   for (const auto& [name, file] : files) manifest += fmt::format("{} {} {}\n", file.digest.Hex(), file.size, name);
-  const Digest digest = Sha256::Of(AsBytes(manifest));
-  const fs::path directory = into / digest.Hex();
+  return SetDigest{Sha256::Of(AsBytes(manifest)), files.size()};
+}
+
+Result<SignatureSnapshot> Seal(const fs::path& incoming, const fs::path& into) {
+  const auto set = DigestSet(incoming);
+  if (!set) return std::unexpected(set.error());
+  const auto others = ListDirectory(into);
+  if (!others) return std::unexpected(others.error());
   std::error_code failed;
-  for (const fs::directory_entry& entry : fs::directory_iterator(into, failed)) {
-    if (entry.path() != incoming) fs::remove_all(entry.path(), failed);
+  for (const fs::path& path : *others) {
+    if (path != incoming) fs::remove_all(path, failed);
   }
+  const fs::path directory = into / set->digest.Hex();
   fs::rename(incoming, directory, failed);
   if (failed) return std::unexpected(FileSystemError("naming the signature snapshot " + directory.native(), failed));
-  return SignatureSnapshot{directory, digest, files.size(), false};
+  return SignatureSnapshot{directory, set->digest, set->files, false};
 }
 
 Result<fs::path> MakeIncoming(const fs::path& into) {
@@ -91,21 +115,21 @@ std::string Eicar() {
 }  // namespace
 
 bool IsDatabaseFile(const fs::path& name) {
-  const std::string extension = name.extension().native();
+  std::string extension = name.extension().native();
+  std::ranges::transform(extension, extension.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c; });
   return std::ranges::any_of(kDatabaseExtensions, [&](std::string_view known) { return extension == known; });
 }
 
 Result<SignatureSnapshot> TakeSnapshot(const fs::path& source, const fs::path& into) {
+  const auto entries = ListDirectory(source);
+  if (!entries) {
+    return Fail(Errc::kNotFound, fmt::format("{}; name another with --signatures, or get signatures with freshclam",
+                                             entries.error().what));
+  }
   std::error_code failed;
   std::vector<fs::path> databases;
-  for (const fs::directory_entry& entry : fs::directory_iterator(source, failed)) {
-    std::error_code unreadable;
-    if (entry.is_regular_file(unreadable) && IsDatabaseFile(entry.path().filename())) databases.push_back(entry.path());
-  }
-  if (failed) {
-    return Fail(Errc::kNotFound, fmt::format("cannot read the signature directory {}: {}; name another with "
-                                             "--signatures, or get signatures with freshclam",
-                                             source.native(), failed.message()));
+  for (const fs::path& path : *entries) {
+    if (IsDatabaseFile(path.filename()) && fs::is_regular_file(path, failed)) databases.push_back(path);
   }
   if (databases.empty()) {
     return Fail(Errc::kNotFound, fmt::format("no signatures in {}: run freshclam, name another directory with "
@@ -116,7 +140,9 @@ Result<SignatureSnapshot> TakeSnapshot(const fs::path& source, const fs::path& i
   if (!incoming) return std::unexpected(incoming.error());
   for (const fs::path& database : databases) {
     const fs::path copy = *incoming / database.filename();
-    fs::create_hard_link(database, copy, failed);
+    // A link to a symbolic link would lead nowhere from here.
+    const fs::path file = fs::canonical(database, failed);
+    if (!failed) fs::create_hard_link(file, copy, failed);
     // Another file system, or a file of somebody else (proc(5), fs.protected_hardlinks).
     if (failed) fs::copy_file(database, copy, failed);
     if (failed) {
@@ -136,9 +162,20 @@ Result<SignatureSnapshot> MakeTestSnapshot(const fs::path& into) {
   file << signature << '\n';
   file.close();
   if (!file) return Fail(Errc::kUnavailable, fmt::format("cannot write the test signatures to {}", incoming->native()));
+  (void)::chmod((*incoming / "eicar.ndb").c_str(), 0644);
   auto snapshot = Seal(*incoming, into);
   if (snapshot) snapshot->test_set = true;
   return snapshot;
+}
+
+Result<void> CheckUnchanged(const SignatureSnapshot& snapshot) {
+  const auto set = DigestSet(snapshot.directory);
+  if (!set) return std::unexpected(set.error());
+  if (set->digest != snapshot.digest) {
+    return Fail(Errc::kUnavailable, "a signature file was changed in place while it was loaded: replace files, as "
+                                    "freshclam does, do not write into them");
+  }
+  return {};
 }
 
 }  // namespace lazaret::clamav

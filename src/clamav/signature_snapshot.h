@@ -16,7 +16,7 @@ struct SignatureSnapshot {
   bool test_set = false;
 };
 
-// Whether libclamav reads a file of this name as a database (its CLI_DBEXT).
+// Whether libclamav reads a file of this name as a database (its CLI_DBEXT), in whatever case.
 bool IsDatabaseFile(const std::filesystem::path& name);
 
 // Makes `into`/<digest> from the database files of `source`, by hard links where that is possible and by copies
@@ -26,5 +26,9 @@ Result<SignatureSnapshot> TakeSnapshot(const std::filesystem::path& source, cons
 
 // The same with the built-in set, which finds the EICAR test file (eicar.org) and nothing else.
 Result<SignatureSnapshot> MakeTestSnapshot(const std::filesystem::path& into);
+
+// Blocks while it reads all files again: a hard link still shows what somebody writes into the file behind it.
+// kUnavailable when the snapshot is not any more what its digest says.
+Result<void> CheckUnchanged(const SignatureSnapshot& snapshot);
 
 }  // namespace lazaret::clamav

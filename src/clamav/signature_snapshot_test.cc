@@ -83,6 +83,28 @@ TEST_F(SignatureSnapshotTest, KeepsOnlyTheNewest) {
   EXPECT_EQ(std::distance(fs::directory_iterator(into_), fs::directory_iterator()), 1);
 }
 
+TEST_F(SignatureSnapshotTest, TakesWhatLibclamavLoads) {
+  for (const char* name : {"a.cdb", "UP.NDB", "daily.cvd", "x.ign2", "y.yara"}) EXPECT_TRUE(IsDatabaseFile(name)) << name;
+  for (const char* name : {"a.txt", "cdb", "a.cdb.bak", "freshclam.dat", ".cdb"}) EXPECT_FALSE(IsDatabaseFile(name)) << name;
+}
+
+TEST_F(SignatureSnapshotTest, FollowsSymbolicLinks) {
+  Write("real", "one");
+  fs::create_symlink("real", source_ / "a.ndb");
+  const auto snapshot = TakeSnapshot(source_, into_);
+  ASSERT_TRUE(snapshot);
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(snapshot->directory / "a.ndb")));
+}
+
+TEST_F(SignatureSnapshotTest, NoticesAFileThatIsWrittenInto) {
+  Write("a.ndb", "one");
+  const auto snapshot = TakeSnapshot(source_, into_);
+  ASSERT_TRUE(snapshot);
+  EXPECT_TRUE(CheckUnchanged(*snapshot));
+  Write("a.ndb", "two");
+  EXPECT_FALSE(CheckUnchanged(*snapshot));
+}
+
 TEST_F(SignatureSnapshotTest, SaysWhatIsMissing) {
   const auto empty = TakeSnapshot(source_, into_);
   ASSERT_FALSE(empty);

@@ -1,6 +1,7 @@
 #include "clamav/zygote.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
@@ -13,14 +14,14 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <random>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "aio/deadline.h"
-
-extern char** environ;
 
 namespace lazaret::clamav {
 namespace asio = boost::asio;
@@ -32,6 +33,21 @@ constexpr int kControlFd = 3;
 void MakeNonBlocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 int OpenPidfd(int pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+// What a scanner cannot guess: an outcome that it sent ahead of its request would not fit.
+std::uint64_t RandomNumber() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+// The server's environment may hold secrets and is no business of a process that hostile contents may take over.
+std::vector<std::string> ScannerEnvironment() {
+  std::vector<std::string> environment = {"PATH=/usr/bin:/bin"};
+  for (const char* name : {"TZ", "LANG", "LC_ALL", "GLIBC_TUNABLES"}) {
+    if (const char* value = std::getenv(name); value != nullptr) environment.push_back(fmt::format("{}={}", name, value));
+  }
+  return environment;
+}
+
 void KillPidfd(int pidfd) { ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0); }
 
 aio::Task<Result<void>> WaitReadable(asio::posix::stream_descriptor& descriptor) {
@@ -75,8 +91,12 @@ Result<std::unique_ptr<Zygote>> Zygote::Spawn(const std::filesystem::path& progr
   const std::array arguments = {program.c_str(), "--control-fd", control.c_str(), "--parent-pid", parent.c_str()};
   std::array<char*, arguments.size() + 1> argv{};
   for (std::size_t i = 0; i < arguments.size(); ++i) argv[i] = const_cast<char*>(arguments[i]);
+  std::vector<std::string> environment = ScannerEnvironment();
+  std::vector<char*> envp;
+  for (std::string& variable : environment) envp.push_back(variable.data());
+  envp.push_back(nullptr);
   pid_t pid = -1;
-  const int failed = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
+  const int failed = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) return std::unexpected(SystemError("starting " + program.native(), failed));
@@ -106,6 +126,8 @@ Result<void> Zygote::Send(const std::vector<std::byte>& message) {
 
 aio::Task<Result<Packet>> Zygote::Receive() { co_return co_await ReceiveWhenReadable(control_); }
 
+void Zygote::Kill() { KillPidfd(pidfd_.native_handle()); }
+
 aio::Task<> Zygote::End(SteadyTime deadline) {
   ::shutdown(control_.native_handle(), SHUT_RDWR);
   (void)co_await aio::WithDeadline(WaitReadable(pidfd_), deadline, "");
@@ -124,13 +146,18 @@ ScannerProcess::ScannerProcess(const wire::Forked& forked, UniqueFd socket, Uniq
 ScannerProcess::~ScannerProcess() = default;
 
 aio::Task<Result<wire::Outcome>> ScannerProcess::Scan(int content, std::uint64_t size, milliseconds time_limit) {
-  const std::uint64_t number = ++scans_;
+  ++scans_;
+  const std::uint64_t number = RandomNumber();
   const int fds[] = {content};
   const auto request = wire::Encode(
       wire::ScanRequest{.number = number, .size = size, .time_limit_ms = static_cast<std::uint32_t>(time_limit.count())});
-  if (auto sent = SendPacket(socket_.native_handle(), request, fds); !sent) co_return std::unexpected(sent.error());
+  if (auto sent = SendPacket(socket_.native_handle(), request, fds); !sent) {
+    // Nothing of the content has reached it.
+    co_return Fail(Errc::kUnavailable, sent.error().what);
+  }
   auto packet = co_await ReceiveWhenReadable(socket_);
   if (!packet) co_return std::unexpected(packet.error());
+  if (!packet->fds.empty()) co_return Fail(Errc::kMalformed, "scanner sent a descriptor");
   auto outcome = wire::DecodeOutcome(packet->bytes);
   if (!outcome) co_return outcome;
   if (outcome->number != number || outcome->size != size) {
@@ -146,9 +173,14 @@ void ScannerProcess::Kill(ScannerEnd why) {
   KillPidfd(pidfd_.Get());
 }
 
-void ScannerProcess::Retire() {
-  end_ = ScannerEnd::kRecycled;
-  ::shutdown(socket_.native_handle(), SHUT_RDWR);
+bool ScannerProcess::IsAlive() const {
+  pollfd polled{pidfd_.Get(), POLLIN, 0};
+  return ::poll(&polled, 1, 0) == 0;
+}
+
+bool ScannerProcess::IsQuiet() {
+  pollfd polled{socket_.native_handle(), POLLIN, 0};
+  return ::poll(&polled, 1, 0) == 0;
 }
 
 }  // namespace lazaret::clamav

@@ -31,6 +31,8 @@ class Zygote {
   Result<void> Send(const std::vector<std::byte>& message);
   // The next message; kDisconnected once the zygote is gone.
   aio::Task<Result<Packet>> Receive();
+  // SIGKILL, for one that hangs: Receive ends then.
+  void Kill();
   // Lets it end by itself: it takes its scanners along and cleans up. Returns when it has gone or at `deadline`.
   aio::Task<> End(SteadyTime deadline);
 
@@ -45,18 +47,20 @@ class Zygote {
 };
 
 // One scanner process seen from the server. One executor, one scan at a time. Destroying it closes its socket, upon
-// which the process ends; only Kill is sure to end one that hangs.
+// which the process ends; only Kill is sure to end one that hangs or was taken over by a content.
 class ScannerProcess {
  public:
   ScannerProcess(const wire::Forked& forked, UniqueFd socket, UniqueFd pidfd, const aio::Executor& executor);
   ~ScannerProcess();
 
-  // kDisconnected when the scanner died, kMalformed when it answered what no scanner of ours would.
+  // kUnavailable when the scanner was gone before the content reached it, kDisconnected when it died with it, kMalformed
+  // when it answered what no scanner of ours would.
   aio::Task<Result<wire::Outcome>> Scan(int content, std::uint64_t size, milliseconds time_limit);
   // SIGKILL; `why` is what its end will be counted as.
   void Kill(ScannerEnd why);
-  // Lets it end by itself, to be replaced.
-  void Retire();
+  bool IsAlive() const;
+  // Nothing has come from it that nobody asked for.
+  bool IsQuiet();
 
   std::uint32_t slot() const { return slot_; }
   int pid() const { return pid_; }

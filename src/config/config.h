@@ -47,7 +47,7 @@ struct Config {
     std::string user = "nobody";
     milliseconds deadline = seconds(120);
     std::uint64_t attempts = 3;
-    std::uint64_t scans_per_scanner = 1000;
+    std::uint64_t scans_per_scanner = 100;
     std::uint64_t max_file_size = kLargestScannableFile;
     std::uint64_t max_scan_size = 4 * kGiB;
     std::uint64_t max_recursion = 17;

@@ -339,7 +339,7 @@ TEST(CheckText, ShowsEveryValueWithItsUnitAndOrigin) {
 TEST(CheckJson, HoldsPlainNumbersAndShownValues) {
   const std::string text = CheckJson(*Load(kRoot, std::nullopt, {Flag("data", "/a\"b")}));
   EXPECT_THAT(text, HasSubstr(R"("engine.deadline":{"value":120000,"shown":"2m","origin":"default"})"));
-  EXPECT_THAT(text, HasSubstr(R"("http.min_body_rate":{"value":1024,"shown":"1KiB/s","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("http.min_body_rate":{"value":16384,"shown":"16KiB/s","origin":"default"})"));
   EXPECT_THAT(text, HasSubstr(R"("listen":{"value":["127.0.0.1:8484"],"shown":"127.0.0.1:8484","origin":"default"})"));
   EXPECT_THAT(text, HasSubstr(R"("data":{"value":"/a\"b","shown":"/a\"b","origin":"--data"})"));
   EXPECT_THAT(text, HasSubstr(R"("signatures.pua":{"value":false,)"));

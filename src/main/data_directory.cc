@@ -13,7 +13,9 @@ namespace lazaret {
 Result<DataDirectory> DataDirectory::Open(const std::filesystem::path& path) {
   std::error_code failed;
   const auto absolute = std::filesystem::absolute(path, failed);
-  std::filesystem::create_directories(absolute, failed);
+  const bool is_new = std::filesystem::create_directories(absolute, failed);
+  // Without private mounts the scanners' user has to go through it; what lies in it is nobody's business.
+  if (is_new) (void)::chmod(absolute.c_str(), 0711);
   if (failed) {
     return Fail(Errc::kUnavailable, fmt::format("cannot create the data directory {}: {}; choose another with --data",
                                                 absolute.native(), failed.message()));

@@ -1,6 +1,7 @@
 #include "main/serve.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -50,19 +51,22 @@ std::filesystem::path ScannerProgram(const config::Config& config) {
   return std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "lazaret-scanner";
 }
 
-// Every connection takes a descriptor, and the content that comes over it may take another.
-void RaiseDescriptorLimit(const config::Config& config, Log& log) {
+// Every connection takes a descriptor, and the content that comes over it may take another. How many connections there
+// may be with the descriptors that we can get, some being kept for the scanners and the stores.
+std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
+  constexpr rlim_t kKept = 1000;
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const rlim_t wanted = config.http.max_connections * 2 + 1000;
-  if (limit.rlim_cur < wanted) {
-    log.Warning("too few file descriptors for all connections",
-                {{"limit", limit.rlim_cur},
-                 {"wanted", wanted},
-                 {"cure", "raise LimitNOFILE (systemd) or ulimit -n, or lower http.max_connections"}});
-  }
+  const std::uint64_t fit = limit.rlim_cur > 2 * kKept ? (limit.rlim_cur - kKept) / 2 : limit.rlim_cur / 4;
+  if (fit >= config.http.max_connections) return config.http.max_connections;
+  log.Warning("fewer connections than configured, for want of file descriptors",
+              {{"connections", fit},
+               {"configured", config.http.max_connections},
+               {"descriptors", limit.rlim_cur},
+               {"cure", "raise LimitNOFILE (systemd) or ulimit -n, or lower http.max_connections"}});
+  return fit;
 }
 
 clamav::ScannerPoolSettings PoolSettings(const config::Config& config, const DataDirectory& data) {
@@ -106,11 +110,11 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
               config.http.max_lookup)};
 }
 
-http::ServerSettings MakeServerSettings(const config::Config& config) {
+http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
   http::ServerSettings settings{
       .listen = {},
       .threads = config.threads != 0 ? config.threads : Cores(),
-      .max_connections = config.http.max_connections,
+      .max_connections = max_connections,
       .connection = {.max_head = config.http.max_head_size,
                      .head_timeout = config.http.head_timeout,
                      .idle_timeout = config.http.idle_timeout,
@@ -161,7 +165,7 @@ class App {
     api_ = std::make_unique<http::Api>(
         MakeApiSettings(config_), service_, *spool_, clock_, log_, metrics_, [this] { return metrics_.Render(); },
         [this] { return server_->is_draining(); });
-    auto server = http::Server::Listen(MakeServerSettings(config_), *api_, log_);
+    auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
     AddGauges();
@@ -265,7 +269,7 @@ int RefuseToStart(Log& log, const Error& error) {
 int RunServer(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   Log log(config.log.format, config.log.level);
-  RaiseDescriptorLimit(config, log);
+  ::umask(0077);  // verdicts and contents are nobody else's business
   const auto program = ScannerProgram(config);
   if (::access(program.c_str(), X_OK) != 0) {
     return RefuseToStart(log, {Errc::kUnavailable, fmt::format("cannot run the scanner program {}: it belongs beside "

@@ -65,9 +65,9 @@ int RunScanner(ClamavEngine& engine, const SandboxRules& rules, UniqueFd socket)
     outcome.scan_us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
     packet->fds.clear();
     // What was left behind would count against the next scan's space: the zygote cleans up after the process.
-    const bool dirty = !temp.IsEmpty();
+    outcome.is_last = !temp.IsEmpty();
     if (!SendPacket(socket.Get(), wire::Encode(outcome))) return kScannerNoSocket;
-    if (dirty) return kScannerTempDir;
+    if (outcome.is_last) return kScannerTempDir;
   }
 }
 

@@ -87,7 +87,7 @@ template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, Outcome>
 void VisitFields(Visitor& visit, Message& m) {
   visit(m.number), visit(m.size), visit(m.kind), visit(m.reason), visit(m.signatures), visit(m.detail);
-  visit(m.scan_us);
+  visit(m.scan_us), visit(m.is_last);
 }
 
 template <class T>

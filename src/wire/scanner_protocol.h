@@ -119,6 +119,7 @@ struct Outcome {
   std::vector<std::string> signatures;
   std::string detail;  // for people: the limit that was exceeded, the error's text
   std::uint64_t scan_us = 0;
+  bool is_last = false;  // the scanner ends now and is to be replaced
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
