@@ -332,8 +332,8 @@ void ScannerPool::ReturnScanner(const ScannerPtr& scanner) {
 aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadline) {
   const auto descriptor = content.Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
-  std::string crash;
-  for (int attempt = 1;; ++attempt) {
+  int crashes = 0;
+  for (;;) {
     auto scanner = co_await AcquireScanner(deadline);
     if (!scanner) co_return std::unexpected(scanner.error());
     const EngineInfoPtr engine = Current();
@@ -356,11 +356,15 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     }
     if (outcome.error().code == Errc::kCancelled) co_return std::unexpected(outcome.error());
     lease.KillAs(ScannerEnd::kCrashed);
-    log_.Warning("scanner died in a scan",
-                 {{"id", content.digest().Hex()}, {"size", content.size()}, {"attempt", attempt}, {"error", outcome.error().what}});
-    if (attempt >= settings_.attempts) {
+    if (outcome.error().code == Errc::kUnavailable) continue;  // not the content's doing; the deadline ends this
+    ++crashes;
+    log_.Warning("scanner died in a scan", {{"id", content.digest().Hex()},
+                                            {"size", content.size()},
+                                            {"attempt", crashes},
+                                            {"error", outcome.error().what}});
+    if (crashes >= settings_.attempts) {
       co_return Verdict::Unscannable(std::move(record), Reason::kEngineCrashed,
-                                     fmt::format("the scanner crashed {} times on this content", attempt));
+                                     fmt::format("the scanner crashed {} times on this content", crashes));
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,13 @@ void MakeNonBlocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NON
 
 int OpenPidfd(int pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 void KillPidfd(int pidfd) { ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0); }
+
+// Whether the peer has closed a Unix socket with something unread in it.
+bool WasReset(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET;
+}
 
 aio::Task<Result<void>> WaitReadable(asio::posix::stream_descriptor& descriptor) {
   const auto [failed] =
@@ -128,7 +136,12 @@ aio::Task<Result<wire::Outcome>> ScannerProcess::Scan(int content, std::uint64_t
   const int fds[] = {content};
   const auto request = wire::Encode(
       wire::ScanRequest{.number = number, .size = size, .time_limit_ms = static_cast<std::uint32_t>(time_limit.count())});
-  if (auto sent = SendPacket(socket_.native_handle(), request, fds); !sent) co_return std::unexpected(sent.error());
+  const Error unseen{Errc::kUnavailable, "the scanner had died before it saw the content"};
+  if (auto sent = SendPacket(socket_.native_handle(), request, fds); !sent) {
+    co_return std::unexpected(sent.error().code == Errc::kDisconnected ? unseen : sent.error());
+  }
+  if (auto ready = co_await WaitReadable(socket_); !ready) co_return std::unexpected(ready.error());
+  if (WasReset(socket_.native_handle())) co_return std::unexpected(unseen);
   auto packet = co_await ReceiveWhenReadable(socket_);
   if (!packet) co_return std::unexpected(packet.error());
   auto outcome = wire::DecodeOutcome(packet->bytes);

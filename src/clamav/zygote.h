@@ -51,7 +51,8 @@ class ScannerProcess {
   ScannerProcess(const wire::Forked& forked, UniqueFd socket, UniqueFd pidfd, const aio::Executor& executor);
   ~ScannerProcess();
 
-  // kDisconnected when the scanner died, kMalformed when it answered what no scanner of ours would.
+  // kDisconnected when the scanner died in the scan, kMalformed when it answered what no scanner of ours would,
+  // kUnavailable when it had died before it saw the content.
   aio::Task<Result<wire::Outcome>> Scan(int content, std::uint64_t size, milliseconds time_limit);
   // SIGKILL; `why` is what its end will be counted as.
   void Kill(ScannerEnd why);

@@ -86,6 +86,35 @@ TEST_F(ScannerKill, ThousandsOfUploadsGetTheirVerdicts) {
   EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", 0));
 }
 
+TEST_F(ScannerKill, ADeathBeforeTheScanIsNotHeldAgainstTheContent) {
+  Start({"--set", "engine.attempts=1", "--scanners", "1"});
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"idle\"}", 2));
+  const pid_t zygote = server().ZygotePid().value_or(0);
+  ASSERT_GT(zygote, 0);
+  // A zygote that stands still reports no deaths: the server hands the content to dead scanners.
+  ASSERT_TRUE(Halt(zygote));
+  for (const pid_t pid : server().ScannerPids()) {
+    const ProcessHandle scanner(pid);
+    ASSERT_TRUE(scanner.Kill());
+    ASSERT_TRUE(scanner.WaitForEnd());
+  }
+  HttpConnection first(port());
+  ASSERT_TRUE(first.Send(MakeRequest("POST", "/v1/scan", {}, EicarWithPrefix(1))));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"idle\"}", 0));
+  ::kill(zygote, SIGCONT);
+  EXPECT_THAT(first.Receive(), HasVerdict("infected"));
+
+  // Scanners that stand still have the content sent to them, but do not look at it before they die.
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"idle\"}", 2));
+  const auto scanners = server().ScannerPids();
+  for (const pid_t pid : scanners) ASSERT_TRUE(Halt(pid));
+  HttpConnection second(port());
+  ASSERT_TRUE(second.Send(MakeRequest("POST", "/v1/scan", {}, EicarWithPrefix(2))));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
+  for (const pid_t pid : scanners) ::kill(pid, SIGKILL);
+  EXPECT_THAT(second.Receive(), HasVerdict("infected"));
+}
+
 TEST_F(ScannerKill, AnEngineThatDiesComesBackByItself) {
   Start({"--set", "http.body_timeout=10m", "--set", "queue.max_wait=10m"});
   std::map<std::string, unsigned> counts;
