@@ -406,7 +406,8 @@ void ScannerPool::ReturnScanner(const ScannerPtr& scanner, bool is_last) {
 aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadline) {
   const auto descriptor = content.Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
-  for (int crashes = 0;;) {
+  int crashes = 0;
+  for (;;) {
     auto scanner = co_await AcquireScanner(deadline);
     if (!scanner) co_return std::unexpected(scanner.error());
     const EngineInfoPtr engine = Current();
@@ -429,7 +430,7 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     }
     if (outcome.error().code == Errc::kCancelled) co_return std::unexpected(outcome.error());
     lease.KillAs(ScannerEnd::kCrashed);
-    if (outcome.error().code == Errc::kUnavailable) continue;  // it had died before; the next one, until the deadline
+    if (outcome.error().code == Errc::kUnavailable) continue;  // not the content's doing; the deadline ends this
     ++crashes;
     log_.Warning("scanner died in a scan", {{"id", content.digest().Hex()},
                                             {"size", content.size()},

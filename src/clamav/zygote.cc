@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,13 @@ std::vector<std::string> ScannerEnvironment() {
 }
 
 void KillPidfd(int pidfd) { ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0); }
+
+// Whether the peer has closed a Unix socket with something unread in it.
+bool WasReset(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET;
+}
 
 aio::Task<Result<void>> WaitReadable(asio::posix::stream_descriptor& descriptor) {
   const auto [failed] =
@@ -151,10 +159,10 @@ aio::Task<Result<wire::Outcome>> ScannerProcess::Scan(int content, std::uint64_t
   const int fds[] = {content};
   const auto request = wire::Encode(
       wire::ScanRequest{.number = number, .size = size, .time_limit_ms = static_cast<std::uint32_t>(time_limit.count())});
-  if (auto sent = SendPacket(socket_.native_handle(), request, fds); !sent) {
-    // Nothing of the content has reached it.
-    co_return Fail(Errc::kUnavailable, sent.error().what);
-  }
+  const Error unseen{Errc::kUnavailable, "the scanner had died before it saw the content"};
+  if (!SendPacket(socket_.native_handle(), request, fds)) co_return std::unexpected(unseen);
+  if (auto ready = co_await WaitReadable(socket_); !ready) co_return std::unexpected(ready.error());
+  if (WasReset(socket_.native_handle())) co_return std::unexpected(unseen);
   auto packet = co_await ReceiveWhenReadable(socket_);
   if (!packet) co_return std::unexpected(packet.error());
   if (!packet->fds.empty()) co_return Fail(Errc::kMalformed, "scanner sent a descriptor");

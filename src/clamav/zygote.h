@@ -53,8 +53,8 @@ class ScannerProcess {
   ScannerProcess(const wire::Forked& forked, UniqueFd socket, UniqueFd pidfd, const aio::Executor& executor);
   ~ScannerProcess();
 
-  // kUnavailable when the scanner was gone before the content reached it, kDisconnected when it died with it, kMalformed
-  // when it answered what no scanner of ours would.
+  // kDisconnected when the scanner died in the scan, kMalformed when it answered what no scanner of ours would,
+  // kUnavailable when it had died before it saw the content.
   aio::Task<Result<wire::Outcome>> Scan(int content, std::uint64_t size, milliseconds time_limit);
   // SIGKILL; `why` is what its end will be counted as.
   void Kill(ScannerEnd why);

@@ -54,15 +54,38 @@ std::optional<std::string> HttpResponse::Find(std::string_view name) const {
   return std::nullopt;
 }
 
-HttpConnection::HttpConnection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Result<std::optional<HttpResponse>> TakeResponse(std::string& received, bool to_head) {
+  const std::size_t head_end = received.find("\r\n\r\n");
+  if (head_end == received.npos) return std::nullopt;
+  auto response = ParseHead(std::string_view(received).substr(0, head_end + 2));
+  if (!response) return std::unexpected(response.error());
+  std::size_t length = 0;
+  if (!to_head && response->status >= 200) {
+    const auto field = response->Find("Content-Length");
+    if (!field || std::from_chars(field->data(), field->data() + field->size(), length).ec != std::errc()) {
+      return Fail(Errc::kMalformed, "a response without Content-Length");
+    }
+  }
+  const std::size_t body_start = head_end + 4;
+  if (received.size() < body_start + length) return std::nullopt;
+  response->body = received.substr(body_start, length);
+  received.erase(0, body_start + length);
+  return *std::move(response);
+}
+
+UniqueFd Connect(std::uint16_t port) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const int on = 1;
-  ::setsockopt(socket_.Get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::connect(socket_.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) socket_.Reset();
+  ::setsockopt(socket.Get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(socket.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) socket.Reset();
+  return socket;
 }
+
+HttpConnection::HttpConnection(std::uint16_t port) : socket_(Connect(port)) {}
 
 Result<void> HttpConnection::Send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -88,24 +111,12 @@ Result<void> HttpConnection::ReceiveMore() {
 }
 
 Result<HttpResponse> HttpConnection::Receive(bool to_head) {
-  std::size_t head_end;
-  while ((head_end = received_.find("\r\n\r\n")) == received_.npos) {
+  for (;;) {
+    auto response = TakeResponse(received_, to_head);
+    if (!response) return std::unexpected(response.error());
+    if (*response) return **std::move(response);
     if (auto more = ReceiveMore(); !more) return std::unexpected(more.error());
   }
-  auto response = ParseHead(std::string_view(received_).substr(0, head_end + 2));
-  received_.erase(0, head_end + 4);
-  if (!response || to_head || response->status < 200) return response;
-  const auto field = response->Find("Content-Length");
-  std::size_t length = 0;
-  if (!field || std::from_chars(field->data(), field->data() + field->size(), length).ec != std::errc()) {
-    return Fail(Errc::kMalformed, "a response without Content-Length");
-  }
-  while (received_.size() < length) {
-    if (auto more = ReceiveMore(); !more) return std::unexpected(more.error());
-  }
-  response->body = received_.substr(0, length);
-  received_.erase(0, length);
-  return response;
 }
 
 bool HttpConnection::IsClosedByServer() {

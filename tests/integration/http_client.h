@@ -25,6 +25,13 @@ struct HttpResponse {
   std::optional<std::string> Find(std::string_view name) const;
 };
 
+// Takes one response off the front of `received`; empty when it is not complete yet, kMalformed when it is no HTTP/1.1
+// response with a Content-Length. An interim response (1xx) and one to a HEAD request have no body.
+Result<std::optional<HttpResponse>> TakeResponse(std::string& received, bool to_head = false);
+
+// A descriptor of a connection to 127.0.0.1; empty when nobody listens there.
+UniqueFd Connect(std::uint16_t port);
+
 // One connection to 127.0.0.1. Every wait ends with kTimeout after a minute.
 class HttpConnection {
  public:

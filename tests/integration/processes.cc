@@ -9,6 +9,7 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -21,6 +22,24 @@ bool EndsWithin(int pidfd, milliseconds time) {
   return ::poll(&polled, 1, static_cast<int>(time.count())) == 1;
 }
 
+struct ProcessState {
+  char state;
+  pid_t parent;
+};
+
+std::optional<ProcessState> StateOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  // The name of the program stands in parentheses and may hold anything.
+  const std::size_t behind_name = line.rfind(')');
+  if (behind_name == line.npos) return std::nullopt;
+  std::istringstream rest(line.substr(behind_name + 1));
+  ProcessState state{};
+  if (!(rest >> state.state >> state.parent)) return std::nullopt;
+  return state;
+}
+
 }  // namespace
 
 std::vector<pid_t> ChildrenOf(pid_t pid) {
@@ -30,16 +49,8 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
     pid_t child = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), child);
     if (error != std::errc() || end != name.data() + name.size()) continue;
-    std::ifstream file(entry.path() / "stat");
-    std::string line;
-    std::getline(file, line);
-    // The name of the program stands in parentheses and may hold anything.
-    const std::size_t behind_name = line.rfind(')');
-    if (behind_name == line.npos) continue;
-    std::istringstream rest(line.substr(behind_name + 1));
-    char state = 0;
-    pid_t parent = 0;
-    if (rest >> state >> parent && parent == pid && state != 'Z') children.push_back(child);
+    const auto state = StateOf(child);
+    if (state && state->parent == pid && state->state != 'Z') children.push_back(child);
   }
   return children;
 }
@@ -50,6 +61,13 @@ std::uint64_t ResidentBytes(pid_t pid) {
     if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
   }
   return 0;
+}
+
+bool Halt(pid_t pid) {
+  return ::kill(pid, SIGSTOP) == 0 && Eventually([&] {
+           const auto state = StateOf(pid);
+           return state && state->state == 'T';
+         });
 }
 
 ProcessHandle::ProcessHandle(pid_t pid) : pid_(pid), fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}

@@ -20,6 +20,9 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 // Private and shared pages of its own in memory (VmRSS), in bytes; 0 when the process has gone.
 std::uint64_t ResidentBytes(pid_t pid);
 
+// Halts a process (SIGSTOP); false when it does not stand still within kPatience.
+bool Halt(pid_t pid);
+
 // Asks again and again, with pauses, until `happened` says so; false after kPatience. For what sends no signal.
 template <class Condition>
 bool Eventually(Condition happened);
