@@ -10,7 +10,7 @@ namespace {
 
 // Raise it when the scanner's options or its rules for clean, infected and unscannable change: every verdict that
 // was made by the old rules becomes stale.
-constexpr int kVerdictRules = 1;
+constexpr int kVerdictRules = 2;
 
 std::string Label(const SignatureSnapshot& snapshot, const wire::Ready& ready) {
   const std::string digest = snapshot.digest.Hex().substr(0, 8);

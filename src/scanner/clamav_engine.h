@@ -28,8 +28,14 @@ class ClamavEngine {
   // two processes would choose the same names, which libclamav takes for a clean scan.
   Result<void> BecomeScanner(const std::string& temp_directory);
 
-  // Scans the content of `fd`. Fills in everything but the outcome's number and time. Contents of up to 5 bytes are
-  // clean unread: no signature is that short.
+  // Scans the content of `fd`. Fills in everything but the outcome's number and time.
+  //
+  // What libclamav leaves out and no caller can tell: it never looks at files of up to 5 bytes, be they the content or
+  // inside of it, so that only signatures by hash or of up to 5 bytes are missed there. It compares the first 100 icons
+  // of a program (of use to signatures with an icon only), follows HWP 3 documents 16 levels deep, and takes a regular
+  // expression that gives up (PCRE_MATCH_LIMIT) or a bytecode signature that runs for a minute for one that does not
+  // match. All of these can be raised, but they protect time and stack: a content that makes one step give up still
+  // goes through every other.
   wire::Outcome Scan(int fd, std::uint64_t size, std::uint32_t time_limit_ms);
 
  private:

@@ -21,6 +21,7 @@ constexpr std::array kPrecedence = {
 std::optional<OutcomeReason> IncompleteReason(std::string_view alert) {
   if (alert == "Heuristics.Limits.Exceeded.MaxScanTime") return OutcomeReason::kTimeout;
   if (alert.starts_with("Heuristics.Limits.Exceeded")) return OutcomeReason::kLimitExceeded;
+  if (alert == "Heuristics.XZ.DicSizeLimit") return OutcomeReason::kLimitExceeded;
   if (alert.starts_with("Heuristics.Encrypted.")) return OutcomeReason::kEncrypted;
   return std::nullopt;
 }

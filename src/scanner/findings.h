@@ -13,7 +13,8 @@
 namespace lazaret::scanner {
 
 // Why `alert`, a name that libclamav reports like a signature's, says only that the inspection was cut short
-// ("Heuristics.Limits.Exceeded.*", "Heuristics.Encrypted.*"); empty for the name of a detection.
+// ("Heuristics.Limits.Exceeded.*", "Heuristics.Encrypted.*", "Heuristics.XZ.DicSizeLimit": a dictionary that is larger
+// than libclamav wants to allocate); empty for the name of a detection.
 std::optional<wire::OutcomeReason> IncompleteReason(std::string_view alert);
 
 struct ScanLimits {

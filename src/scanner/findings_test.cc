@@ -34,6 +34,7 @@ TEST(IncompleteReasonTest, TellsLimitsFromDetections) {
       {"Heuristics.Limits.Exceeded.MaxScanTime", OutcomeReason::kTimeout},
       {"Heuristics.Encrypted.Zip", OutcomeReason::kEncrypted},
       {"Heuristics.Encrypted.PDF", OutcomeReason::kEncrypted},
+      {"Heuristics.XZ.DicSizeLimit", OutcomeReason::kLimitExceeded},
       {"Heuristics.Phishing.Email.SpoofedDomain", std::nullopt},
       {"Heuristics.Zip.OverlappingFiles", std::nullopt},
       {"Win.Trojan.Encrypted.Zip-1", std::nullopt},

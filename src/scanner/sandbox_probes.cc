@@ -49,7 +49,7 @@ int SetUpIoUring(const ProbeSurroundings&) {
   return ErrnoUnless(::syscall(SYS_io_uring_setup, 1, parameters.data()) >= 0);
 }
 
-constexpr std::array<SandboxProbe, 16> kProbes{{
+constexpr std::array<SandboxProbe, 17> kProbes{{
     {"create-inside", true,
      [](const ProbeSurroundings& in) {
        return ErrnoUnless(::open((in.temp_directory + "/file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0);
@@ -75,6 +75,10 @@ constexpr std::array<SandboxProbe, 16> kProbes{{
     {"kill-parent", false, [](const ProbeSurroundings& in) { return ErrnoUnless(::kill(in.parent, 0) == 0); }},
     {"tgkill-parent", false,
      [](const ProbeSurroundings& in) { return ErrnoUnless(::syscall(SYS_tgkill, in.parent, in.parent, 0) == 0); }},
+    {"parent-memory", false,
+     [](const ProbeSurroundings& in) {
+       return ErrnoUnless(::open(("/proc/" + std::to_string(in.parent) + "/mem").c_str(), O_RDWR | O_CLOEXEC) >= 0);
+     }},
     {"mmap-executable", false, &MapExecutable},
     {"io_uring_setup", false, &SetUpIoUring},
     {"bpf", false, [](const ProbeSurroundings&) { return ErrnoUnless(::syscall(SYS_bpf, 0, nullptr, 0) >= 0); }},

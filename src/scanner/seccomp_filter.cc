@@ -61,6 +61,9 @@ Result<void> EnterSeccomp() {
     add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {scmp_arg_cmp{1, SCMP_CMP_EQ, static_cast<scmp_datum_t>(command), 0}});
   }
   for (const int call : kPretended) add(SCMP_ACT_ERRNO(0), call);
+  // Standard I/O asks whether a descriptor is a terminal, for one in perror(3), which libclamav calls when memory is
+  // short.
+  add(SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl));
   // abort(3) signals its own thread; nobody else may be signalled.
   add(SCMP_ACT_ALLOW, SCMP_SYS(tgkill), {scmp_arg_cmp{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid()), 0}});
   if (error != 0) return std::unexpected(FilterError(error));

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <ranges>
@@ -81,6 +83,10 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (!isolation) return std::unexpected(isolation.error());
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
   if (auto alive = DieWithParent(parent_); !alive) return alive;
+  if (auto holds = TrySandbox(); !holds) return holds;
+  // Scanners have the same user: they must not reach the zygote, nor each other, through /proc.
+  oom_score_ = OomScore::OfThisProcess();
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return std::unexpected(SystemError("not dumpable", errno));
 
   auto engine = ClamavEngine::Load(request, isolation_->signature_directory);
   if (!engine) return std::unexpected(engine.error());
@@ -110,6 +116,30 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (::fcntl(control_.Get(), F_SETFL, O_NONBLOCK) != 0) return std::unexpected(SystemError("fcntl", errno));
   Send(wire::Encode(ready));
   return {};
+}
+
+// Whether a scanner could enter its sandbox: a scanner that cannot has nobody to tell why.
+Result<void> Zygote::TrySandbox() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(SystemError("pipe2", errno));
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return std::unexpected(SystemError("fork", errno));
+  if (pid == 0) {
+    const auto entered = EnterSandbox(RulesFor(0));
+    if (!entered) (void)!::write(writer.Get(), entered.error().what.data(), entered.error().what.size());
+    ::_exit(entered ? kScannerDone : kScannerNoSandbox);
+  }
+  writer.Reset();
+  std::array<char, 512> words;
+  const ssize_t length = ::read(reader.Get(), words.data(), words.size());
+  int status = 0;
+  if (::waitpid(pid, &status, 0) != pid) return std::unexpected(SystemError("waitpid", errno));
+  if (status == 0 && length == 0) return {};
+  const std::string_view why(words.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+  return Fail(Errc::kUnavailable, fmt::format("scanners cannot enter their sandbox: {}",
+                                              why.empty() ? fmt::format("wait status {}", status) : std::string(why)));
 }
 
 Result<void> Zygote::Serve() {
@@ -155,7 +185,10 @@ void Zygote::Fork(std::uint32_t slot) {
   if (!sockets) return refuse(sockets.error().what);
 
   const pid_t zygote = ::getpid();
-  const pid_t pid = ::fork();
+  const pid_t pid = [&] {
+    const auto raised = oom_score_.Raise();
+    return ::fork();
+  }();
   if (pid < 0) return refuse(SystemError("fork", errno).what);
   if (pid == 0) {
     sockets->first.Reset();
@@ -191,10 +224,13 @@ void Zygote::BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote) {
   }
   CloseFrom(kSocket + 1);
   if (!SilenceStandardStreams()) ::_exit(kScannerNoSandbox);
-  const SandboxRules rules{.temp_directory = isolation_->slots.Path(slot),
-                           .temp_bytes = request_.temp_bytes,
-                           .memory_bytes = request_.memory_bytes};
-  ::_exit(RunScanner(*engine_, rules, std::move(socket)));
+  ::_exit(RunScanner(*engine_, RulesFor(slot), std::move(socket)));
+}
+
+SandboxRules Zygote::RulesFor(std::uint32_t slot) const {
+  return {.temp_directory = isolation_->slots.Path(slot),
+          .temp_bytes = request_.temp_bytes,
+          .memory_bytes = request_.memory_bytes};
 }
 
 void Zygote::Reap() {

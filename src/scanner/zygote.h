@@ -9,6 +9,8 @@
 #include "base/unique_fd.h"
 #include "scanner/clamav_engine.h"
 #include "scanner/isolation.h"
+#include "scanner/oom_score.h"
+#include "scanner/sandbox.h"
 #include "wire/scanner_protocol.h"
 
 namespace lazaret::scanner {
@@ -38,9 +40,11 @@ class Zygote {
 
   Result<wire::LoadRequest> ReceiveLoadRequest();
   Result<void> Load(const wire::LoadRequest& request);
+  Result<void> TrySandbox();
   Result<void> Serve();
   Result<void> HandleRequest();
   void Fork(std::uint32_t slot);
+  SandboxRules RulesFor(std::uint32_t slot) const;
   [[noreturn]] void BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote);
   void Reap();
   Result<void> Flush();
@@ -51,6 +55,7 @@ class Zygote {
   pid_t parent_;
   Mounts mounts_;
   UniqueFd child_signals_;
+  OomScore oom_score_;
   wire::LoadRequest request_;
   std::unique_ptr<Isolation> isolation_;
   std::unique_ptr<ClamavEngine> engine_;

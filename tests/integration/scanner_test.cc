@@ -1,6 +1,7 @@
 // How a zygote and its scanners live and die.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,48 @@ TEST_F(ScannerLife, DiesOfASystemCallThatIsNotOnTheList) {
     EXPECT_FALSE(scanner.Scan(Hook(std::string("sandbox ") + what))) << what;
     EXPECT_TRUE(EndedBySignal(zygote_->WaitForExit(), SIGSYS)) << what;
   }
+}
+
+TEST_F(ScannerLife, FailsWhenScannersCannotEnterTheirSandbox) {
+  if (::geteuid() == 0) request_.user = "nobody";
+  scratch_.WriteFile("few-files", "#!/bin/sh\nulimit -n 512\nexec " LAZARET_SCANNER " \"$@\"\n");
+  const std::string script = scratch_.Path() + "/few-files";
+  ASSERT_EQ(::chmod(script.c_str(), 0755), 0);
+  const auto ready = ScannerProcess(script).Load(request_);
+  ASSERT_FALSE(ready);
+  EXPECT_THAT(ready.error().what, HasSubstr("sandbox: cannot set a resource limit"));
+}
+
+TEST_F(ScannerLife, HidesItsMemoryFromItsUser) {
+  std::string executable = LAZARET_SCANNER;
+  if (::geteuid() == 0) {
+    executable = scratch_.Path() + "/as-nobody";
+    scratch_.WriteFile(
+        "as-nobody", "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " LAZARET_SCANNER " \"$@\"\n");
+    ASSERT_EQ(::chmod(executable.c_str(), 0755), 0);
+    ::chmod(scratch_.Path().c_str(), 0755);
+  }
+  const Scanner scanner = OneScanner(executable.c_str());
+  for (const pid_t pid : {zygote_->Pid(), scanner.pid}) {
+    const std::string process = "/proc/" + std::to_string(pid);
+    struct stat memory{};
+    ASSERT_EQ(::stat((process + "/mem").c_str(), &memory), 0);
+    EXPECT_EQ(memory.st_uid, 0u) << "of root, and so out of reach";
+    EXPECT_THAT(RunCommand("grep ^Uid: " + process + "/status").output, Not(HasSubstr("Uid:\t0")));
+  }
+  EXPECT_THAT(scanner.Scan(kMarker), IsInfectedWith("Test.Marker.UNOFFICIAL"));
+}
+
+TEST_F(ScannerLife, KeepsTheZygotesMemoryFromScanners) {
+  const auto text = RunCommand(LAZARET_SCANNER " --check-sandbox");
+  EXPECT_THAT(text.output, testing::ContainsRegex("parent-memory +denied"));
+}
+
+TEST_F(ScannerLife, OffersScannersWhenMemoryRunsOut) {
+  const Scanner scanner = OneScanner();
+  const auto score = [](pid_t pid) { return RunCommand("cat /proc/" + std::to_string(pid) + "/oom_score_adj").output; };
+  EXPECT_EQ(score(scanner.pid), "500\n");
+  EXPECT_EQ(score(zygote_->Pid()), score(::getpid()));
 }
 
 TEST_F(ScannerLife, HasNoHooksInProduction) {
