@@ -154,6 +154,7 @@ aio::Task<> ScannerPool::Supervise() {
     const Error error = co_await RunZygote();
     if (stopping_) co_return;  // Stop lets the zygote clean up before it goes
     const bool served = Current() != nullptr;
+    loaded_ = nullptr;
     SetNotReady(error.what);
     DropScanners();
     zygote_.reset();
@@ -243,11 +244,9 @@ void ScannerPool::LogReady(const EngineInfo& info, const wire::Ready& ready, int
   }
 }
 
+// The engine counts as ready when the first scanner is there: a system on which none can be forked never is.
 void ScannerPool::Serve(EngineInfoPtr info) {
-  {
-    std::lock_guard lock(mutex_);
-    current_ = std::move(info);
-  }
+  loaded_ = std::move(info);
   for (std::uint32_t slot = 0; slot < settings_.slots; ++slot) RequestFork(slot);
 }
 
@@ -294,6 +293,10 @@ void ScannerPool::OnForked(const wire::Forked& forked, std::vector<UniqueFd> fds
   scanners_[forked.slot] = scanner;
   idle_.push_back(std::move(scanner));
   idle_count_ = idle_.size();
+  if (loaded_ != nullptr) {
+    std::lock_guard lock(mutex_);
+    current_ = std::exchange(loaded_, nullptr);
+  }
   WakeOneWaiter();
 }
 

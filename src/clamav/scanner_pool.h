@@ -99,6 +99,7 @@ class ScannerPool final : public Engine {
   std::vector<ScannerPtr> scanners_;  // by slot; null while there is none
   std::vector<ScannerPtr> idle_;      // the most recently used last: its memory is warm
   std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;
+  EngineInfoPtr loaded_;              // until the first scanner is there
   bool stopping_ = false;
   bool heard_since_watch_ = false;  // anything from the zygote
 

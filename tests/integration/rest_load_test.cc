@@ -90,6 +90,7 @@ TEST_F(RestLoad, ForgetsAFormWhoseClientLeaves) {
                                       MakeMultipart({{"a", "a", Hook("hang", 1)}, {"b", "b", Hook("hang", 2)}}))));
   ASSERT_TRUE(StatusBecomes(Hook("hang", 1), "scanning"));
   ASSERT_TRUE(StatusBecomes(Hook("hang", 2), "queued"));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
   client.Reset();
   EXPECT_TRUE(MetricBecomes(kCancelled, 1));
   EXPECT_TRUE(StatusBecomes(Hook("hang", 2), ""));
