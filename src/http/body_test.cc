@@ -1,0 +1,86 @@
+#include "http/body.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+
+#include <future>
+#include <string>
+
+namespace lazaret::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+// A body of 10,000 bytes that arrives byte by byte, so slowly that only its rate can be held against it.
+class BodyTest : public testing::Test {
+ protected:
+  BodyTest() {
+    tcp::acceptor acceptor(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+    client_.connect(acceptor.local_endpoint());
+    acceptor.accept(server_);
+    server_.non_blocking(true);
+  }
+
+  aio::Task<Result<std::uint64_t>> ReadAll(Body& body) {
+    std::uint64_t size = 0;
+    for (;;) {
+      const auto bytes = co_await body.Read();
+      if (!bytes) co_return std::unexpected(bytes.error());
+      if (bytes->empty()) co_return size;
+      size += bytes->size();
+    }
+  }
+
+  // Sends `bytes` single bytes, a few milliseconds apart, or until reading has ended.
+  void Drip(int bytes, const std::future<Result<std::uint64_t>>& ended) {
+    for (int i = 0; i < bytes && ended.wait_for(seconds(0)) != std::future_status::ready; ++i) {
+      asio::write(client_, asio::buffer("x", 1));
+      io_.run_for(milliseconds(5));
+      deadline_.Check(std::chrono::steady_clock::now());
+    }
+  }
+
+  asio::io_context io_;
+  tcp::socket client_{io_};
+  tcp::socket server_{io_};
+  BufferPool buffers_;
+  Deadline deadline_{server_};
+  Input input_{server_, buffers_, deadline_};
+  wire::RequestHead head_{.method = "POST",
+                          .path = "/",
+                          .query = {},
+                          .host = {},
+                          .fields = {},
+                          .body = wire::BodyFraming::kLength,
+                          .content_length = 10'000};
+};
+
+TEST_F(BodyTest, MustKeepItsRateOnceTheGraceIsOver) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 1'000'000};
+  Body body(head_, server_, input_, deadline_, times);
+  auto ended = asio::co_spawn(io_, ReadAll(body), asio::use_future);
+  Drip(10'000, ended);
+  const auto size = ended.get();
+  ASSERT_FALSE(size);
+  EXPECT_EQ(size.error().code, Errc::kTimeout);
+}
+
+TEST_F(BodyTest, MayBeAsSlowAsItLikesWhenNoRateIsAsked) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
+  Body body(head_, server_, input_, deadline_, times);
+  auto ended = asio::co_spawn(io_, ReadAll(body), asio::use_future);
+  Drip(40, ended);
+  asio::write(client_, asio::buffer(std::string(10'000 - 40, 'x')));
+  io_.run();
+  const auto size = ended.get();
+  ASSERT_TRUE(size) << size.error().what;
+  EXPECT_EQ(*size, 10'000u);
+}
+
+}  // namespace
+}  // namespace lazaret::http
