@@ -1,5 +1,7 @@
 #include "scanner/findings.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -45,8 +47,6 @@ void Findings::AddIncomplete(OutcomeReason reason, std::string detail) {
 void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
   CloseContainers(level);
   if (!containers_.empty()) containers_.back().has_layers = true;
-  if (IsOpaqueWithoutLayers(layer.type)) containers_.push_back({level, std::string(layer.type), false});
-
   // libclamav cuts extracted files off at its own limits without a word; those are a little higher than ours, so that
   // whatever it cut is seen here as over the limit.
   if (!layer.content) return AddIncomplete(OutcomeReason::kEngineError, "a layer could not be read");
@@ -60,6 +60,33 @@ void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
   }
   scanned_bytes_ += std::min(size, limits_.scan_bytes - scanned_bytes_);
   for (Incomplete& one : CheckLayer(layer, has_rar_)) AddIncomplete(one.reason, std::move(one.detail));
+  TickOff(AsText(*layer.content));
+  OpenContainers(layer, level);
+}
+
+void Findings::OpenContainers(const Layer& layer, std::uint32_t level) {
+  if (IsOpaqueWithoutLayers(layer.type)) containers_.push_back({level, std::string(layer.type), false, {}});
+  const std::string_view content = AsText(*layer.content);
+  auto listing = IsZip(layer) ? ReadZip(content) : ReadAppendedZip(content);
+  if (!listing) return;
+  for (Incomplete& fault : listing->faults) AddIncomplete(fault.reason, std::move(fault.detail));
+  std::multiset<ZipMember> members(listing->members.begin(), listing->members.end());
+  if (!members.empty()) containers_.push_back({level, "ZIP archive", true, std::move(members)});
+}
+
+// A member that was cut off or damaged in any way differs in its size or its checksum.
+void Findings::TickOff(std::string_view content) {
+  const auto size = static_cast<std::uint32_t>(content.size());
+  std::optional<std::uint32_t> crc;
+  for (OpenContainer& container : containers_) {
+    const auto same_size = container.missing.lower_bound({size, 0});
+    if (same_size == container.missing.end() || same_size->size != size) continue;
+    if (!crc)
+      crc = static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size()));
+    if (const auto found = container.missing.find({size, *crc}); found != container.missing.end()) {
+      container.missing.erase(found);
+    }
+  }
 }
 
 void Findings::AddEncryptedMember(std::string_view container, std::uint64_t packed_size) {
@@ -71,6 +98,9 @@ void Findings::CloseContainers(std::uint32_t level) {
   while (!containers_.empty() && containers_.back().level >= level) {
     if (!containers_.back().has_layers) {
       AddIncomplete(OutcomeReason::kUnsupported, containers_.back().type + " of which nothing could be opened");
+    }
+    if (!containers_.back().missing.empty()) {
+      AddIncomplete(OutcomeReason::kUnsupported, containers_.back().type + " with a member that could not be unpacked");
     }
     containers_.pop_back();
   }

@@ -3,11 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "scanner/layer_check.h"
+#include "scanner/zip_check.h"
 #include "wire/scanner_protocol.h"
 
 namespace lazaret::scanner {
@@ -50,7 +52,10 @@ class Findings {
     std::uint32_t level;
     std::string type;
     bool has_layers;
+    std::multiset<ZipMember> missing;  // members that must come out of it and have not yet
   };
+  void OpenContainers(const Layer& layer, std::uint32_t level);
+  void TickOff(std::string_view content);
   void CloseContainers(std::uint32_t level);
 
   ScanLimits limits_;

@@ -124,6 +124,27 @@ TEST_F(FindingsTest, NoticesAnEmptyArchiveBeforeItsSibling) {
   EXPECT_EQ(Reason(), OutcomeReason::kUnsupported);
 }
 
+TEST_F(FindingsTest, WaitsForEveryMemberOfAZip) {
+  // One stored member "a" with the content "xxxxxx".
+  const std::string zip(
+      "PK\3\4\x14\0\0\0\0\0\0\0\0\0\x6A\x3E\x40\xD2"
+      "\6\0\0\0\6\0\0\0\1\0\0\0axxxxxx"
+      "PK\1\2\x14\0\x14\0\0\0\0\0\0\0\0\0\x6A\x3E\x40\xD2"
+      "\6\0\0\0\6\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a"
+      "PK\5\6\0\0\0\0\1\0\1\0\x2F\0\0\0\x25\0\0\0\0\0",
+      106);
+  for (const std::size_t size : {6u, 7u}) {
+    Findings findings({.file_bytes = 1000, .scan_bytes = 1000}, false);
+    findings.AddLayer({"CL_TYPE_ZIP", AsBytes(zip)}, 0);
+    const std::string member(size, 'x');
+    findings.AddLayer({"CL_TYPE_BINARY_DATA", AsBytes(member)}, 1);
+    EXPECT_EQ(findings.Conclude().reason, size == 6 ? OutcomeReason::kNone : OutcomeReason::kUnsupported);
+  }
+  Findings nothing_opened({.file_bytes = 1000, .scan_bytes = 1000}, false);
+  nothing_opened.AddLayer({"CL_TYPE_ZIP", AsBytes(zip)}, 0);
+  EXPECT_EQ(nothing_opened.Conclude().reason, OutcomeReason::kUnsupported);
+}
+
 TEST_F(FindingsTest, BelievesInEncryptedMembersThatFit) {
   AddLayer("CL_TYPE_ELF", 90, 0);
   findings_.AddEncryptedMember("CL_TYPE_ZIP", 91);

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "scanner/little_endian.h"
+
 namespace lazaret::scanner {
 namespace {
 
@@ -13,9 +15,6 @@ using wire::OutcomeReason;
 
 constexpr auto kLocalHeader = "PK\x03\x04"sv;  // APPNOTE.TXT 4.3.7
 constexpr auto kRarMark = "Rar!\x1A\x07"sv;
-
-unsigned Byte(std::string_view text, std::size_t at) { return static_cast<unsigned char>(text[at]); }
-unsigned Little16(std::string_view text, std::size_t at) { return Byte(text, at) | Byte(text, at + 1) << 8; }
 
 bool IsUnknownZipMethod(unsigned method) {
   constexpr std::array kNamedButUnknown = {1u,  2u,  3u,  4u,  5u,  7u,  10u, 14u, 16u,
@@ -93,21 +92,23 @@ bool HoldsEncryptedPackage(std::string_view content) {
   return false;
 }
 
-bool IsZip(std::string_view type) {
-  return type == "CL_TYPE_ZIP" || type == "CL_TYPE_ZIPSFX" || type.starts_with("CL_TYPE_OOXML_");
-}
-
 bool IsProgram(std::string_view type) {
   return type == "CL_TYPE_MSEXE" || type == "CL_TYPE_ELF" || type.starts_with("CL_TYPE_MACHO");
 }
 
 }  // namespace
 
+bool IsZip(const Layer& layer) {
+  if (layer.type == "CL_TYPE_ZIP" || layer.type.starts_with("CL_TYPE_OOXML_")) return true;
+  return layer.content && AsText(*layer.content).starts_with(kLocalHeader);
+}
+
 std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar) {
   std::vector<Incomplete> out;
   const std::string_view content = AsText(layer.content.value_or(Bytes{}));
-  if (IsZip(layer.type) || IsProgram(layer.type)) {
-    const auto expect = IsZip(layer.type) ? Expect::kArchive : Expect::kChanceBytes;
+  const bool is_zip = IsZip(layer) || layer.type == "CL_TYPE_ZIPSFX";
+  if (is_zip || IsProgram(layer.type)) {
+    const auto expect = is_zip ? Expect::kArchive : Expect::kChanceBytes;
     if (auto found = CheckZip(content, expect)) out.push_back(*std::move(found));
   }
   if (layer.type == "CL_TYPE_MSOLE2" && HoldsEncryptedPackage(content)) {

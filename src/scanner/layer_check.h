@@ -26,6 +26,9 @@ struct Incomplete {
 // executable), Office documents that are encrypted as a whole ([MS-OFFCRYPTO] 2.3.4).
 std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar);
 
+// Whether the layer is a ZIP file as a whole, by its type or by how it starts.
+bool IsZip(const Layer& layer);
+
 // An archive that is not empty but in which libclamav found no layer could not be opened: it says nothing about
 // unknown packing methods in these types.
 bool IsOpaqueWithoutLayers(std::string_view type);

@@ -36,7 +36,7 @@ TEST(LayerCheck, NamesZipMethodsThatAreNotKnown) {
     EXPECT_EQ(Check("CL_TYPE_ZIP", LocalHeader(8) + LocalHeader(method)), OutcomeReason::kUnsupported) << method;
     EXPECT_EQ(Check("CL_TYPE_OOXML_WORD", LocalHeader(method)), OutcomeReason::kUnsupported) << method;
   }
-  EXPECT_EQ(Check("CL_TYPE_TEXT_ASCII", LocalHeader(14)), std::nullopt);
+  EXPECT_EQ(Check("CL_TYPE_TEXT_ASCII", "text " + LocalHeader(14)), std::nullopt);
 }
 
 TEST(LayerCheck, LeavesEncryptedZipMembersToLibclamav) {

@@ -40,5 +40,65 @@ TEST_F(ScannerArchive, OutlivesAFailedAllocation) {
   EXPECT_THAT(scanner.Scan(PlainText(100)), IsClean());
 }
 
+ZipMember Deflated(std::string name, std::string data) {
+  return {.name = std::move(name), .data = std::move(data), .deflate = true};
+}
+
+std::string Head(const std::string& zip) { return zip.substr(0, zip.find("PK\x01\x02")); }
+
+TEST_F(ScannerArchive, SeesADamagedZipMember) {
+  const Scanner scanner = OneScanner();
+  std::string zip = MakeZip({Deflated("a.txt", PlainText(20'000)), Deflated("b.txt", PlainText(1'000))});
+  EXPECT_THAT(scanner.Scan(zip), IsClean());
+  zip[200] = static_cast<char>(zip[200] ^ 0x55);
+  EXPECT_THAT(scanner.Scan(zip), IsIncomplete(OutcomeReason::kUnsupported));
+  EXPECT_THAT(scanner.Scan(MakeZip({{.name = "inner.zip", .data = zip}})), IsIncomplete(OutcomeReason::kUnsupported));
+  EXPECT_THAT(scanner.Scan(MakeTar({{"inner.zip", zip}})), IsIncomplete(OutcomeReason::kUnsupported));
+}
+
+TEST_F(ScannerArchive, SeesAZipThatWasCutOff) {
+  const Scanner scanner = OneScanner();
+  const std::string zip = MakeZip({Deflated("a.txt", PlainText(20'000)), Deflated("b.txt", PlainText(1'000))});
+  for (const std::size_t size : {zip.size() - 1, zip.size() - 30, Head(zip).size(), zip.size() / 2}) {
+    EXPECT_THAT(scanner.Scan(zip.substr(0, size)), IsIncomplete(OutcomeReason::kUnsupported)) << size;
+  }
+}
+
+TEST_F(ScannerArchive, SeesAZipMemberThatIsNotListed) {
+  const std::string zip = MakeZip({Deflated("a.txt", PlainText(2'000))});
+  const std::string hidden = Head(MakeZip({Deflated("b.txt", std::string(kMarker) + PlainText(2'000))}));
+  const std::string head = Head(zip);
+  std::string tail = zip.substr(head.size());
+  const std::size_t start = head.size() + hidden.size();
+  for (int i = 0; i < 4; ++i) tail[tail.size() - 6 + i] = static_cast<char>(start >> (8 * i));
+  EXPECT_THAT(OneScanner().Scan(head + hidden + tail), IsIncomplete(OutcomeReason::kUnsupported));
+}
+
+TEST_F(ScannerArchive, SeesAMethodWithoutAName) {
+  const Scanner scanner = OneScanner();
+  for (const std::uint16_t method : {11, 13, 17, 99, 255}) {
+    ZipMember member = Deflated("a.txt", PlainText(100));
+    member.method = method;
+    EXPECT_THAT(scanner.Scan(MakeZip({member})), IsIncomplete(OutcomeReason::kUnsupported)) << method;
+  }
+}
+
+TEST_F(ScannerArchive, OpensZipsBehindSomethingElse) {
+  const Scanner scanner = OneScanner();
+  const std::string front = "#!/bin/sh\nexec java -jar $0\n";
+  std::string zip = MakeZip({Deflated("a.txt", PlainText(20'000))});
+  EXPECT_THAT(scanner.Scan(front + zip), IsClean());
+  EXPECT_THAT(scanner.Scan(front + MakeZip({Deflated("a", std::string(kMarker))})),
+              IsInfectedWith("Test.Marker.UNOFFICIAL"));
+  zip[200] = static_cast<char>(zip[200] ^ 0x55);
+  EXPECT_THAT(scanner.Scan(front + zip), IsIncomplete(OutcomeReason::kUnsupported));
+}
+
+TEST_F(ScannerArchive, NeverOpensTinyMembers) {
+  const Scanner scanner = OneScanner();
+  EXPECT_THAT(scanner.Scan(MakeZip({Deflated("five", "12345"), Deflated("six", "123456"), Deflated("none", "")})),
+              IsClean());
+}
+
 }  // namespace
 }  // namespace lazaret::tests
