@@ -90,7 +90,7 @@ ServerProcess& ServerTest::Launch(std::vector<std::string> arguments) {
 
 ServerProcess& ServerTest::Start(std::vector<std::string> arguments) {
   Launch(std::move(arguments));
-  EXPECT_TRUE(server_->WaitUntilReady());
+  EXPECT_TRUE(server_->WaitUntilReady() && MetricBecomes("lazaret_scanners{state=\"starting\"}", 0));
   return *server_;
 }
 

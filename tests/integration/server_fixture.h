@@ -66,7 +66,7 @@ class ServerTest : public testing::Test {
   ServerTest();
   void TearDown() override;
 
-  // A ready server; the one before it, if any, is killed.
+  // A server that is ready, with all its scanners; the one before it, if any, is killed.
   ServerProcess& Start(std::vector<std::string> arguments = {});
   // The same with lazaret-scanner-hooks.
   ServerProcess& StartWithHooks(std::vector<std::string> arguments = {});
