@@ -38,7 +38,10 @@ std::vector<std::size_t> Crowd::WaitForSome() {
   const int count =
       ::epoll_wait(epoll_.Get(), events.data(), events.size(), static_cast<int>(milliseconds(kPatience).count()));
   std::vector<std::size_t> numbers;
-  for (int i = 0; i < count; ++i) numbers.push_back(events[static_cast<std::size_t>(i)].data.u64);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t number = events[static_cast<std::size_t>(i)].data.u64;  // a copy: the structure is packed
+    numbers.push_back(number);
+  }
   return numbers;
 }
 

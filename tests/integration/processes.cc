@@ -16,12 +16,6 @@
 namespace lazaret::tests {
 namespace {
 
-bool EndsWithin(int pidfd, milliseconds time) {
-  if (pidfd < 0) return true;
-  pollfd polled{pidfd, POLLIN, 0};
-  return ::poll(&polled, 1, static_cast<int>(time.count())) == 1;
-}
-
 struct ProcessState {
   char state;
   pid_t parent;
@@ -72,9 +66,11 @@ bool Halt(pid_t pid) {
 
 ProcessHandle::ProcessHandle(pid_t pid) : pid_(pid), fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
 
-bool ProcessHandle::WaitForEnd() const { return EndsWithin(fd_.Get(), kPatience); }
-
-bool ProcessHandle::has_ended() const { return EndsWithin(fd_.Get(), milliseconds(0)); }
+bool ProcessHandle::WaitForEnd() const {
+  if (!fd_) return true;
+  pollfd polled{fd_.Get(), POLLIN, 0};
+  return ::poll(&polled, 1, static_cast<int>(milliseconds(kPatience).count())) == 1;
+}
 
 bool ProcessHandle::Kill() const {
   return fd_ && ::syscall(SYS_pidfd_send_signal, fd_.Get(), SIGKILL, nullptr, 0) == 0;

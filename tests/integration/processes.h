@@ -34,7 +34,6 @@ class ProcessHandle {
 
   // Whether it ends, or has ended, within kPatience.
   bool WaitForEnd() const;
-  bool has_ended() const;
   // False when it has gone already.
   bool Kill() const;
   pid_t pid() const { return pid_; }

@@ -23,7 +23,7 @@ class RestLoad : public ServerTest {
   // Keeps the only scanner for small contents busy until the connection is reset.
   HttpConnection Block() const {
     HttpConnection connection = Send(Hook("hang"));
-    EXPECT_TRUE(StatusBecomes(Hook("hang"), "scanning"));
+    EXPECT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
     return connection;
   }
 };
@@ -62,7 +62,7 @@ TEST_F(RestLoad, NoticesThatAClientLeavesBehindAPipelinedRequest) {
   StartWithHooks({"--scanners", "1"});
   HttpConnection client(port());
   ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang")) + MakeRequest("GET", "/healthz")));
-  ASSERT_TRUE(StatusBecomes(Hook("hang"), "scanning"));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
   client.CloseSending();
   EXPECT_TRUE(MetricBecomes(kCancelled, 1));
 }
@@ -88,11 +88,12 @@ TEST_F(RestLoad, ForgetsAFormWhoseClientLeaves) {
   HttpConnection client(port());
   ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", MultipartHeaders(),
                                       MakeMultipart({{"a", "a", Hook("hang", 1)}, {"b", "b", Hook("hang", 2)}}))));
-  ASSERT_TRUE(StatusBecomes(Hook("hang", 1), "scanning"));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
   ASSERT_TRUE(StatusBecomes(Hook("hang", 2), "queued"));
   ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
   client.Reset();
-  EXPECT_TRUE(MetricBecomes(kCancelled, 1));
+  // The second may have got the scanner that the first had to leave, and lost it, too.
+  EXPECT_TRUE(Eventually([&] { return Metric(kCancelled) >= 1; }));
   EXPECT_TRUE(StatusBecomes(Hook("hang", 2), ""));
   EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", 0));
 }

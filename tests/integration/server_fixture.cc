@@ -70,8 +70,10 @@ ServerTest::ServerTest() {
   root_.Write("signatures/test.hdb", "aa15bcf478d165efd2065190eb473bcb:544:ClamAV-Test-File\n");
 }
 
-ServerTest::~ServerTest() {
-  if (HasFailure() && server_ != nullptr) std::cerr << "log of the server:\n" << server_->Log() << std::flush;
+void ServerTest::TearDown() {
+  if (server_ == nullptr) return;
+  if (!server_->is_over()) EXPECT_EQ(server_->Terminate(), 0);
+  if (HasFailure()) std::cerr << "log of the server:\n" << server_->Log() << std::flush;
 }
 
 ServerOptions ServerTest::Options() const {
@@ -88,7 +90,7 @@ ServerProcess& ServerTest::Launch(std::vector<std::string> arguments) {
 
 ServerProcess& ServerTest::Start(std::vector<std::string> arguments) {
   Launch(std::move(arguments));
-  EXPECT_TRUE(server_->WaitUntilReady());
+  EXPECT_TRUE(server_->WaitUntilReady() && MetricBecomes("lazaret_scanners{state=\"starting\"}", 0));
   return *server_;
 }
 

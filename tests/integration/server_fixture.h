@@ -58,14 +58,15 @@ MATCHER_P2(IsProblem, status, slug, "") {
          TextOf(ParseJson(*arg), "type") == std::string("urn:lazaret:problem:") + slug;
 }
 
-// A server with signatures for EICAR and for the files of clamav-testfiles. What it logged is printed when the test
-// fails.
+// A server with signatures for EICAR and for the files of clamav-testfiles. Unless the test has ended it, it must end
+// in good order afterwards, which under a sanitizer it does not when it has leaked something. What it logged is printed
+// when the test fails.
 class ServerTest : public testing::Test {
  protected:
   ServerTest();
-  ~ServerTest() override;
+  void TearDown() override;
 
-  // A ready server; the one before it, if any, is killed.
+  // A server that is ready, with all its scanners; the one before it, if any, is killed.
   ServerProcess& Start(std::vector<std::string> arguments = {});
   // The same with lazaret-scanner-hooks.
   ServerProcess& StartWithHooks(std::vector<std::string> arguments = {});

@@ -46,6 +46,8 @@ class ServerProcess {
   bool WaitUntilReady() const;
 
   void Signal(int number) const;
+  // Whether its end has been waited for.
+  bool is_over() const { return status_.has_value(); }
   // The exit status, or minus the number of the signal that ended it; empty after kPatience.
   std::optional<int> WaitForEnd();
   // SIGTERM and the exit status.
