@@ -9,7 +9,8 @@ usage() {
 Usage: ./run.sh [--build-only] [--no-install] [--] [OPTION OF lazaret serve]...
 
 Installs the Debian packages that are missing, builds lazaret, gets virus signatures when there are none, and starts the
-service on http://127.0.0.1:8484 until ^C. Everything it makes is below ./build.
+service on http://127.0.0.1:8484 until ^C. What it makes is below ./build, but for signatures in /var/lib/clamav when root
+runs it, and data in /var/lib/lazaret when root runs it in a place that nobody else can reach, such as /root.
 
   --build-only   stop after the build
   --no-install   do not install packages
@@ -109,10 +110,22 @@ for argument in "$@"; do
   previous=$argument
 done
 
+# True when DIRECTORY can be reached by the user that scanners run as when root starts the service.
+scanners_can_reach() {
+  if [ "$(id -u)" -ne 0 ]; then return 0; fi
+  setpriv --reuid=nobody --regid=nogroup --clear-groups test -x "$1"
+}
+
 arguments=()
 if [ -z "$own_data" ]; then
-  mkdir -p build/data
-  arguments+=(--data "$PWD/build/data")
+  data=$PWD/build/data
+  mkdir -p "$data"
+  chmod go+x "$data"
+  if ! scanners_can_reach "$data"; then
+    data=/var/lib/lazaret
+    say "data goes to $data: scanners run as nobody, who cannot reach $PWD"
+  fi
+  arguments+=(--data "$data")
 fi
 if [ -z "$own_signatures" ]; then
   system=/var/lib/clamav
