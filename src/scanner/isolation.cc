@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <optional>
 
@@ -47,6 +48,21 @@ bool WriteFile(const char* path, const std::string& text) {
   return file && ::write(file.Get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
+// Whether mounts below the mount that holds "/" stay in this namespace: what its line of mountinfo says (proc(5)). In a
+// chroot only a process outside shows that line. When in doubt, no.
+bool RootIsPrivate() {
+  struct statx root{};
+  if (::statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) != 0 || (root.stx_mask & STATX_MNT_ID) == 0) return false;
+  const std::string id = std::to_string(root.stx_mnt_id) + " ";
+  for (const char* path : {"/proc/self/mountinfo", "/proc/1/mountinfo"}) {
+    std::ifstream mounts(path);
+    for (std::string line; std::getline(mounts, line);) {
+      if (line.starts_with(id)) return line.substr(0, line.find(" - ")).find(" shared:") == std::string::npos;
+    }
+  }
+  return false;
+}
+
 class Namespaces {
  public:
   explicit Namespaces(Isolation& isolation) : isolation_(isolation) {}
@@ -56,8 +72,10 @@ class Namespaces {
     if (Unshare(CLONE_NEWNET, "network")) isolation_.layers.emplace_back("netns");
     Unshare(CLONE_NEWIPC, "IPC");
     Unshare(CLONE_NEWUTS, "UTS");
+    const bool is_private = RootIsPrivate();
     if (!Unshare(CLONE_NEWNS, "mount")) return;
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    // In a chroot "/" is no mount point and cannot be made private; it may be so all the same.
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 && !(errno == EINVAL && is_private)) {
       return Warn("mounts cannot be made private", errno);
     }
     isolation_.layers.emplace_back("mountns");
