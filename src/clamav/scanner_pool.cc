@@ -7,7 +7,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 #include <variant>
 
@@ -15,6 +14,7 @@
 #include <fmt/ranges.h>
 
 #include "aio/deadline.h"
+#include "base/exception.h"
 #include "clamav/engine_identity.h"
 
 namespace lazaret::clamav {
@@ -99,11 +99,7 @@ ScannerPool::ScannerPool(ScannerPoolSettings settings, aio::Executor executor, a
       telemetry_(telemetry),
       tasks_(executor_,
              [this](std::exception_ptr error) {
-               try {
-                 std::rethrow_exception(error);
-               } catch (const std::exception& e) {
-                 log_.Error("scanner pool task failed", {{"error", e.what()}});
-               }
+               log_.Error("scanner pool task failed", {{"error", WhatOf(error)}});
              }),
       scanners_(settings_.slots),
       not_ready_reason_("the signatures are being loaded") {}

@@ -1,12 +1,12 @@
 #include "http/io_thread.h"
 
 #include <ctime>
-#include <exception>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "aio/deadline.h"
+#include "base/exception.h"
 
 namespace lazaret::http {
 namespace {
@@ -17,11 +17,7 @@ constexpr milliseconds kSweepInterval{200};
 
 IoThread::IoThread(Log& log)
     : tasks_(io_.get_executor(), [&log](std::exception_ptr error) {
-        try {
-          std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-          log.Error("connection failed", {{"error", e.what()}});
-        }
+        log.Error("connection failed", {{"error", WhatOf(error)}});
       }) {
   UpdateDate();
 }

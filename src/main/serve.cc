@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -23,6 +22,7 @@
 
 #include "aio/blocking_pool.h"
 #include "base/clock.h"
+#include "base/exception.h"
 #include "base/log.h"
 #include "clamav/scanner_pool.h"
 #include "embedded/memory_verdict_cache.h"
@@ -182,11 +182,7 @@ class App {
       if (!error) return;
       status = 1;
       io_.stop();
-      try {
-        std::rethrow_exception(error);
-      } catch (const std::exception& e) {
-        log_.Error("server failed", {{"error", e.what()}});
-      }
+      log_.Error("server failed", {{"error", WhatOf(error)}});
     });
     io_.run();
     return status;

@@ -2,11 +2,11 @@
 
 #include <boost/asio/post.hpp>
 
-#include <exception>
 #include <functional>
 #include <utility>
 
 #include "aio/deadline.h"
+#include "base/exception.h"
 
 namespace lazaret {
 namespace asio = boost::asio;
@@ -50,11 +50,7 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       telemetry_(telemetry),
       scheduler_(engine.Slots(), settings.queue, clock),
       tasks_(engine_executor_, [this](std::exception_ptr error) {
-        try {
-          std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-          log_.Error("scan task failed", {{"error", e.what()}});
-        }
+        log_.Error("scan task failed", {{"error", WhatOf(error)}});
       }) {}
 
 Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
