@@ -6,6 +6,8 @@
 #include <iterator>
 #include <utility>
 
+#include "scanner/stream_check.h"
+
 namespace lazaret::scanner {
 namespace {
 
@@ -60,8 +62,20 @@ void Findings::AddLayer(const Layer& layer, std::uint32_t level) {
   }
   scanned_bytes_ += std::min(size, limits_.scan_bytes - scanned_bytes_);
   for (Incomplete& one : CheckLayer(layer, has_rar_)) AddIncomplete(one.reason, std::move(one.detail));
+  CheckStream(layer);
   TickOff(AsText(*layer.content));
   OpenContainers(layer, level);
+}
+
+void Findings::CheckStream(const Layer& layer) {
+  const std::string_view content = AsText(*layer.content);
+  // A stream's content is a layer: all of them together fit as long as the layers do.
+  const std::uint64_t limit = limits_.scan_bytes - unpacked_bytes_;
+  StreamCheck check{};
+  if (layer.type == "CL_TYPE_GZ") check = CheckGzip(content, limit);
+  if (layer.type == "CL_TYPE_BZ") check = CheckBzip2(content, limit);
+  unpacked_bytes_ += check.unpacked;
+  if (check.fault) AddIncomplete(check.fault->reason, std::move(check.fault->detail));
 }
 
 void Findings::OpenContainers(const Layer& layer, std::uint32_t level) {

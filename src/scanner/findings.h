@@ -54,6 +54,7 @@ class Findings {
     bool has_layers;
     std::multiset<ZipMember> missing;  // members that must come out of it and have not yet
   };
+  void CheckStream(const Layer& layer);
   void OpenContainers(const Layer& layer, std::uint32_t level);
   void TickOff(std::string_view content);
   void CloseContainers(std::uint32_t level);
@@ -61,6 +62,7 @@ class Findings {
   ScanLimits limits_;
   bool has_rar_;
   std::uint64_t scanned_bytes_ = 0;
+  std::uint64_t unpacked_bytes_ = 0;  // by CheckStream
   std::uint64_t largest_layer_ = 0;
   std::vector<std::string> signatures_;
   std::vector<Incomplete> incomplete_;

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "scanner/encryption_check.h"
+#include "scanner/format_check.h"
 #include "scanner/little_endian.h"
 
 namespace lazaret::scanner {
@@ -80,18 +82,6 @@ bool HoldsRar(std::string_view content) {
   return false;
 }
 
-// A stream's entry in a compound file's directory ([MS-CFB] 2.6.1).
-bool HoldsEncryptedPackage(std::string_view content) {
-  constexpr auto kName = "E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0\0\0"sv;
-  constexpr std::size_t kEntrySize = 128, kLengthAt = 64, kTypeAt = 66;
-  constexpr unsigned kStream = 2;
-  for (auto at = content.find(kName); at != content.npos; at = content.find(kName, at + 2)) {
-    if (at % kEntrySize != 0 || content.size() - at < kEntrySize) continue;
-    if (Little16(content, at + kLengthAt) == kName.size() && Byte(content, at + kTypeAt) == kStream) return true;
-  }
-  return false;
-}
-
 bool IsProgram(std::string_view type) {
   return type == "CL_TYPE_MSEXE" || type == "CL_TYPE_ELF" || type.starts_with("CL_TYPE_MACHO");
 }
@@ -111,8 +101,10 @@ std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar) {
     const auto expect = is_zip ? Expect::kArchive : Expect::kChanceBytes;
     if (auto found = CheckZip(content, expect)) out.push_back(*std::move(found));
   }
-  if (layer.type == "CL_TYPE_MSOLE2" && HoldsEncryptedPackage(content)) {
-    out.push_back({OutcomeReason::kEncrypted, "encrypted Office document"});
+  if (auto found = CheckEncryption(layer)) out.push_back(*std::move(found));
+  if (auto found = CheckFormat(content)) out.push_back(*std::move(found));
+  if (layer.type == "CL_TYPE_POSIX_TAR" || layer.type == "CL_TYPE_OLD_TAR") {
+    if (auto found = CheckTar(content)) out.push_back(*std::move(found));
   }
   if (!has_rar) {
     if (layer.type.starts_with("CL_TYPE_RAR")) {

@@ -21,9 +21,9 @@ struct Incomplete {
   std::string detail;
 };
 
-// What libclamav 1.4 leaves out of a layer without saying so: RAR without UnRAR, ZIP
-// members packed with methods that it does not know (APPNOTE.TXT 4.4.5) or with hidden headers (both also behind an
-// executable), Office documents that are encrypted as a whole ([MS-OFFCRYPTO] 2.3.4).
+// What libclamav 1.4 leaves out of a layer without saying so, as far as the layer alone shows it: RAR without UnRAR,
+// ZIP members packed with methods that it does not know (APPNOTE.TXT 4.4.5) or with hidden headers (both also behind an
+// executable), and what encryption_check.h and format_check.h name.
 std::vector<Incomplete> CheckLayer(const Layer& layer, bool has_rar);
 
 // Whether the layer is a ZIP file as a whole, by its type or by how it starts.

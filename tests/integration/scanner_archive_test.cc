@@ -100,5 +100,40 @@ TEST_F(ScannerArchive, NeverOpensTinyMembers) {
               IsClean());
 }
 
+// "text" packed by bzip2(1).
+std::string MakeBzip2() {
+  return FromHex(
+      "425a683931415926535966913cd00000065180001040002227cc4020003100d0014c01905eeade80049d5de17724538509066913cd00");
+}
+
+TEST_F(ScannerArchive, SeesWhatBzip2HidesBehindItsFirstStream) {
+  const Scanner scanner = OneScanner();
+  const std::string stream = MakeBzip2();
+  EXPECT_THAT(scanner.Scan(stream), IsClean());
+  EXPECT_THAT(scanner.Scan(stream + stream), IsIncomplete(OutcomeReason::kUnsupported));
+  EXPECT_THAT(scanner.Scan(stream.substr(0, stream.size() - 1)), IsIncomplete(OutcomeReason::kUnsupported));
+  EXPECT_THAT(scanner.Scan(MakeTar({{"a.bz2", stream + stream}})), IsIncomplete(OutcomeReason::kUnsupported));
+}
+
+TEST_F(ScannerArchive, NamesFormatsThatAreNotKnown) {
+  const std::string zstandard = FromHex("28b52ffd") + PlainText(100);
+  const Scanner scanner = OneScanner();
+  EXPECT_THAT(scanner.Scan(zstandard), IsIncomplete(OutcomeReason::kUnsupported));
+  EXPECT_THAT(scanner.Scan(MakeZip({Deflated("a.zst", zstandard)})), IsIncomplete(OutcomeReason::kUnsupported));
+}
+
+TEST_F(ScannerArchive, SaysThatAnOpenDocumentIsEncrypted) {
+  const auto manifest = [](std::string entry) {
+    return MakeZip({{.name = "mimetype", .data = "application/vnd.oasis.opendocument.text"},
+                    Deflated("META-INF/manifest.xml",
+                             "<?xml version=\"1.0\"?><manifest:manifest "
+                             "xmlns:manifest=\"urn:oasis:names:tc:opendocument:xmlns:manifest:1.0\">" +
+                                 entry + "</manifest:manifest>")});
+  };
+  const Scanner scanner = OneScanner();
+  EXPECT_THAT(scanner.Scan(manifest("<manifest:file-entry/>")), IsClean());
+  EXPECT_THAT(scanner.Scan(manifest("<manifest:encryption-data/>")), IsIncomplete(OutcomeReason::kEncrypted));
+}
+
 }  // namespace
 }  // namespace lazaret::tests
