@@ -7,7 +7,7 @@ set -euo pipefail
 build_packages=(
   clang-19 lld-19 cmake ninja-build pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libssl-dev libclamav-dev libsqlite3-dev libseccomp-dev
+  libssl-dev libclamav-dev libsqlite3-dev libseccomp-dev zlib1g-dev libbz2-dev
   libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev prometheus-cpp-dev
 )
 # What run.sh uses besides: signatures, and something to try the service with.
