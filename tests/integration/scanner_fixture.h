@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "integration/scanner_process.h"
+#include "integration/test_directory.h"
 
 namespace lazaret::tests {
 
@@ -42,11 +43,11 @@ class ScannerTest : public testing::Test {
   ScannerTest() {
     scratch_.MakeDirectory("tmp");
     scratch_.MakeDirectory("signatures");
-    scratch_.WriteFile("signatures/test.ndb",
+    scratch_.Write("signatures/test.ndb",
                        "Test.Eicar:0:0:" + ToHex(Eicar()) + "\nTest.Marker:0:*:" + ToHex(kMarker) + "\n");
-    scratch_.WriteFile("signatures/test.hdb", "aa15bcf478d165efd2065190eb473bcb:544:ClamAV-Test-File\n");
-    request_.signature_directory = scratch_.Path() + "/signatures";
-    request_.temp_directory = scratch_.Path() + "/tmp";
+    scratch_.Write("signatures/test.hdb", "aa15bcf478d165efd2065190eb473bcb:544:ClamAV-Test-File\n");
+    request_.signature_directory = (scratch_ / "signatures").native();
+    request_.temp_directory = (scratch_ / "tmp").native();
     request_.slots = 4;
     request_.temp_bytes = 64 << 20;
     request_.memory_bytes = 1ull << 30;
@@ -75,7 +76,7 @@ class ScannerTest : public testing::Test {
   // Plain directories instead of tmpfs, as on a system that allows no mounts.
   void UsePlainTempDirectories() { options_ = {"--no-mounts"}; }
 
-  ScratchDirectory scratch_;
+  TestDirectory scratch_;
   std::vector<std::string> options_;  // of the executable
   wire::LoadRequest request_;
   wire::Ready ready_;

@@ -39,30 +39,6 @@ Result<Packet> ReceiveInTime(int socket) {
 
 }  // namespace
 
-ScratchDirectory::ScratchDirectory() {
-  path_ = (std::filesystem::temp_directory_path() / "lazaret-test-XXXXXX").string();
-  if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-  ::chmod(path_.c_str(), 0755);
-}
-
-ScratchDirectory::~ScratchDirectory() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
-
-std::string ScratchDirectory::MakeDirectory(std::string_view name) const {
-  const std::string path = path_ + "/" + std::string(name);
-  std::filesystem::create_directories(path);
-  ::chmod(path.c_str(), 0777);
-  return path;
-}
-
-void ScratchDirectory::WriteFile(const std::string& name, std::string_view content) const {
-  std::ofstream file(path_ + "/" + name, std::ios::binary);
-  file.write(content.data(), static_cast<std::streamsize>(content.size()));
-  if (!file.flush()) throw std::runtime_error("cannot write " + name);
-}
-
 UniqueFd MakeContent(std::string_view bytes) {
   UniqueFd fd(::memfd_create("content", MFD_CLOEXEC));
   while (!bytes.empty()) {

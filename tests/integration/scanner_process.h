@@ -15,23 +15,6 @@
 
 namespace lazaret::tests {
 
-// A directory of its own below the system's temporary directory; removed with everything in it.
-class ScratchDirectory {
- public:
-  ScratchDirectory();
-  ~ScratchDirectory();
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-
-  const std::string& Path() const { return path_; }
-  // Makes a directory in it, open to all users.
-  std::string MakeDirectory(std::string_view name) const;
-  void WriteFile(const std::string& name, std::string_view content) const;
-
- private:
-  std::string path_;
-};
-
 // A content as the server hands it over.
 UniqueFd MakeContent(std::string_view bytes);
 

@@ -72,17 +72,17 @@ TEST_F(ScannerLife, FailsWithoutSignatures) {
 }
 
 TEST_F(ScannerLife, FailsWithABrokenDatabase) {
-  scratch_.WriteFile("signatures/broken.ndb", "this is no signature\n");
+  scratch_.Write("signatures/broken.ndb", "this is no signature\n");
   const auto ready = ScannerProcess(LAZARET_SCANNER).Load(request_);
   ASSERT_FALSE(ready);
   EXPECT_THAT(ready.error().what, HasSubstr("Malformed"));
 }
 
 TEST_F(ScannerLife, FailsWithoutADirectory) {
-  request_.signature_directory = scratch_.Path() + "/missing";
+  request_.signature_directory = (scratch_ / "missing").native();
   EXPECT_FALSE(ScannerProcess(LAZARET_SCANNER).Load(request_));
-  request_.signature_directory = scratch_.Path() + "/signatures";
-  request_.temp_directory = scratch_.Path() + "/missing";
+  request_.signature_directory = (scratch_ / "signatures").native();
+  request_.temp_directory = (scratch_ / "missing").native();
   EXPECT_FALSE(ScannerProcess(LAZARET_SCANNER).Load(request_));
 }
 
@@ -172,8 +172,8 @@ TEST_F(ScannerLife, DiesOfASystemCallThatIsNotOnTheList) {
 
 TEST_F(ScannerLife, FailsWhenScannersCannotEnterTheirSandbox) {
   if (::geteuid() == 0) request_.user = "nobody";
-  scratch_.WriteFile("few-files", "#!/bin/sh\nulimit -n 512\nexec " LAZARET_SCANNER " \"$@\"\n");
-  const std::string script = scratch_.Path() + "/few-files";
+  scratch_.Write("few-files", "#!/bin/sh\nulimit -n 512\nexec " LAZARET_SCANNER " \"$@\"\n");
+  const std::string script = (scratch_ / "few-files").native();
   ASSERT_EQ(::chmod(script.c_str(), 0755), 0);
   const auto ready = ScannerProcess(script).Load(request_);
   ASSERT_FALSE(ready);
@@ -183,11 +183,11 @@ TEST_F(ScannerLife, FailsWhenScannersCannotEnterTheirSandbox) {
 TEST_F(ScannerLife, HidesItsMemoryFromItsUser) {
   std::string executable = LAZARET_SCANNER;
   if (::geteuid() == 0) {
-    executable = scratch_.Path() + "/as-nobody";
-    scratch_.WriteFile(
+    executable = (scratch_ / "as-nobody").native();
+    scratch_.Write(
         "as-nobody", "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " LAZARET_SCANNER " \"$@\"\n");
     ASSERT_EQ(::chmod(executable.c_str(), 0755), 0);
-    ::chmod(scratch_.Path().c_str(), 0755);
+    ::chmod(scratch_.path().c_str(), 0755);
   }
   const Scanner scanner = OneScanner(executable.c_str());
   for (const pid_t pid : {zygote_->Pid(), scanner.pid}) {
@@ -277,7 +277,7 @@ TEST_F(ScannerLife, CleansUpWhenTheControlSocketIsClosed) {
     const std::string hook = Hook("hang");
     const UniqueFd content = MakeContent(hook);
     ASSERT_TRUE(scanner.Send({.number = 1, .size = hook.size(), .time_limit_ms = 1}, content.Get()));
-    if (plain) scratch_.WriteFile("tmp/0/left behind", "text");
+    if (plain) scratch_.Write("tmp/0/left behind", "text");
     EXPECT_EQ(zygote_->Close(), 0);
     EXPECT_TRUE(WaitForEnd(scanner.pidfd));
     EXPECT_FALSE(std::filesystem::exists(request_.temp_directory + "/0"));

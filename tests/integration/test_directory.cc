@@ -22,6 +22,13 @@ TestDirectory::~TestDirectory() {
   fs::remove_all(path_, ignored);
 }
 
+std::string TestDirectory::MakeDirectory(std::string_view name) const {
+  const fs::path directory = path_ / name;
+  fs::create_directories(directory);
+  fs::permissions(directory, fs::perms::all);
+  return directory.native();
+}
+
 void TestDirectory::Write(std::string_view name, std::string_view content) const {
   const fs::path file = path_ / name;
   fs::create_directories(file.parent_path());

@@ -17,6 +17,8 @@ class TestDirectory {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  // Makes a directory in it, open to all users.
+  std::string MakeDirectory(std::string_view name) const;
   void Write(std::string_view name, std::string_view content) const;
 
  private:
