@@ -12,7 +12,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using wire::OutcomeReason;
 
-std::string Number(std::uint32_t value, int bytes) {
+std::string Number(std::uint64_t value, int bytes) {
   std::string out;
   for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i));
   return out;
