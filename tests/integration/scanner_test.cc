@@ -184,8 +184,11 @@ TEST_F(ScannerLife, HidesItsMemoryFromItsUser) {
   std::string executable = LAZARET_SCANNER;
   if (::geteuid() == 0) {
     executable = (scratch_ / "as-nobody").native();
-    scratch_.Write(
-        "as-nobody", "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " LAZARET_SCANNER " \"$@\"\n");
+    // A copy, since the checkout may lie where nobody can go.
+    const std::string copy = (scratch_ / "scanner").native();
+    std::filesystem::copy_file(LAZARET_SCANNER, copy);
+    scratch_.Write("as-nobody",
+                   "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " + copy + " \"$@\"\n");
     ASSERT_EQ(::chmod(executable.c_str(), 0755), 0);
     ::chmod(scratch_.path().c_str(), 0755);
   }

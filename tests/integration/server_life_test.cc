@@ -31,6 +31,15 @@ class ServerLife : public ServerTest {
     const auto status = process.WaitForEnd();
     return {status, process.Log()};
   }
+  // Where every user can reach it: the checkout may lie below /root.
+  fs::path CopyOfTheProgram() const {
+    const fs::path program = LAZARET_PROGRAM;
+    const fs::path copy = root_.MakeDirectory("bin");
+    for (const char* name : {"lazaret", "lazaret-scanner"}) {
+      fs::copy_file(program.parent_path() / name, copy / name, fs::copy_options::overwrite_existing);
+    }
+    return copy / "lazaret";
+  }
   static Result<HttpResponse> SendAlone(std::uint16_t port, const std::string& bytes) {
     HttpConnection connection(port);
     (void)connection.Send(bytes);
@@ -116,6 +125,7 @@ TEST_F(ServerLife, RefusesDataThatItCannotWrite) {
   for (const fs::path& data : {root_ / "missing", root_ / "signatures"}) {
     options.data = data;
     options.user = 65534;
+    options.program = CopyOfTheProgram();
     const auto [status, log] = Fail(options);
     EXPECT_EQ(status, 1) << log;
     EXPECT_THAT(log, HasSubstr(data.native()));
@@ -131,6 +141,7 @@ TEST_F(ServerLife, RunsAsAnOrdinaryUser) {
   ServerOptions options = Options();
   options.data = root_ / "mine";
   options.user = 65534;
+  options.program = CopyOfTheProgram();
   ServerProcess process(options);
   ASSERT_TRUE(process.WaitUntilReady()) << process.Log();
   EXPECT_THAT(Post(process.port(), "/v1/scan", Eicar()), HasVerdict("infected"));

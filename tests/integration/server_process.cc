@@ -43,7 +43,7 @@ std::uint16_t PortOf(const std::string& line) {
 }  // namespace
 
 ServerProcess::ServerProcess(const ServerOptions& options) {
-  std::vector<std::string> arguments = {LAZARET_PROGRAM, "serve",           "--listen",     "127.0.0.1:0",
+  std::vector<std::string> arguments = {options.program, "serve",           "--listen",     "127.0.0.1:0",
                                         "--data",        options.data,      "--signatures", options.signatures,
                                         "--log-format",  options.log_format};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());

@@ -22,7 +22,8 @@ struct ServerOptions {
   std::filesystem::path data;          // --data
   std::filesystem::path signatures;    // --signatures
   std::string log_format = "json";
-  std::optional<uid_t> user;  // to become before it starts
+  std::optional<uid_t> user;  // to become before it starts; it must be able to reach `program`
+  std::filesystem::path program = LAZARET_PROGRAM;
 };
 
 // A running `lazaret serve` on a port of 127.0.0.1 that the kernel chose. Destroying it kills it, and the kernel kills
