@@ -11,6 +11,9 @@ namespace lazaret {
 enum class CacheResult { kHit, kMiss, kStale, kError };
 // Why a scanner process ended.
 enum class ScannerEnd { kRecycled, kCrashed, kDeadline, kCancelled, kShutdown };
+// What became of a job or of a submit.
+enum class JobEvent { kQueued, kAttached, kDone, kDead, kRetried, kLost };
+enum class DeliveryEvent { kDelivered, kFailed, kGivenUp };
 
 // Where the parts report what happens, to be counted. Every method is thread-safe and does not block; the base class
 // ignores everything.
@@ -30,6 +33,10 @@ class Telemetry {
   virtual void OnScannerStarted() {}
   virtual void OnScannerEnded(ScannerEnd) {}
   virtual void OnZygoteRestarted() {}
+  virtual void OnJob(JobEvent) {}
+  // From the submit to the end of a job.
+  virtual void OnJobFinished(std::chrono::duration<double> /*took*/) {}
+  virtual void OnDelivery(DeliveryEvent) {}
 };
 
 }  // namespace lazaret

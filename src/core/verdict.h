@@ -54,6 +54,7 @@ enum class Reason : std::uint8_t {
   kTemporarySpace = 5,
   kEngineError = 6,
   kEngineCrashed = 7,
+  kContentLost = 8,  // it was damaged or lost while it waited: nothing was scanned
 };
 
 std::string_view ToString(VerdictKind kind);  // "clean", "infected", "unscannable"

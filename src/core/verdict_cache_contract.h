@@ -110,7 +110,7 @@ TYPED_TEST_P(VerdictCacheContract, ReplacesAnEarlierVerdict) {
 
 TYPED_TEST_P(VerdictCacheContract, KeepsEveryReason) {
   TypeParam world(this->clock_, this->policy_, this->kRoomy);
-  for (int number = 1; number <= static_cast<int>(Reason::kEngineCrashed); ++number) {
+  for (int number = 1; number <= static_cast<int>(Reason::kContentLost); ++number) {
     const auto reason = static_cast<Reason>(number);
     this->ExpectRoundTrip(world.cache(), Verdict::Unscannable(SampleRecord(this->clock_), reason, "at \"page\" 3\n"));
     this->ExpectRoundTrip(world.cache(), Verdict::Unscannable(SampleRecord(this->clock_), reason, ""));
@@ -190,7 +190,8 @@ TYPED_TEST_P(VerdictCacheContract, ForgetsLastingVerdictsAtTheirAge) {
 
 TYPED_TEST_P(VerdictCacheContract, ForgetsPassingVerdictsSoon) {
   TypeParam world(this->clock_, this->policy_, this->kRoomy);
-  const Reason passing[] = {Reason::kTimeout, Reason::kTemporarySpace, Reason::kEngineError, Reason::kEngineCrashed};
+  const Reason passing[] = {Reason::kTimeout, Reason::kTemporarySpace, Reason::kEngineError, Reason::kEngineCrashed,
+                            Reason::kContentLost};
   for (std::size_t i = 0; i < std::size(passing); ++i) {
     this->ExpectStored(world.cache(), SampleDigest(i), SampleUnscannable(this->clock_, passing[i]));
   }

@@ -1,6 +1,5 @@
 #include "main/serve.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,12 +9,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -30,6 +27,7 @@
 #include "http/api.h"
 #include "http/server.h"
 #include "main/data_directory.h"
+#include "main/settings.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
 #include "service/scan_service.h"
@@ -41,89 +39,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
-constexpr seconds kRateGrace{30};
-
-std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
-
-std::filesystem::path ScannerProgram(const config::Config& config) {
-  if (!config.engine.scanner_program.empty()) return config.engine.scanner_program;
-  std::error_code failed;
-  return std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "lazaret-scanner";
-}
-
-// Every connection takes a descriptor, and the content that comes over it may take another. How many connections there
-// may be with the descriptors that we can get, some being kept for the scanners and the stores.
-std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
-  constexpr rlim_t kKept = 1000;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  const std::uint64_t fit = limit.rlim_cur > 2 * kKept ? (limit.rlim_cur - kKept) / 2 : limit.rlim_cur / 4;
-  if (fit >= config.http.max_connections) return config.http.max_connections;
-  log.Warning("fewer connections than configured, for want of file descriptors",
-              {{"connections", fit},
-               {"configured", config.http.max_connections},
-               {"descriptors", limit.rlim_cur},
-               {"cure", "raise LimitNOFILE (systemd) or ulimit -n, or lower http.max_connections"}});
-  return fit;
-}
-
-clamav::ScannerPoolSettings PoolSettings(const config::Config& config, const DataDirectory& data) {
-  const std::size_t scanners = config.engine.scanners != 0 ? config.engine.scanners : Cores();
-  wire::LoadRequest limits;
-  limits.user = ::geteuid() == 0 ? config.engine.user : "";
-  limits.temp_bytes = config.engine.temp_size;
-  limits.memory_bytes = config.engine.memory;
-  limits.max_file_bytes = config.engine.max_file_size;
-  limits.max_scan_bytes = config.engine.max_scan_size;
-  limits.max_recursion = static_cast<std::uint32_t>(config.engine.max_recursion);
-  limits.max_files = static_cast<std::uint32_t>(config.engine.max_files);
-  limits.detect_pua = config.signatures.pua;
-  return {.scanner_program = ScannerProgram(config),
-          .signature_directory = config.signatures.directory,
-          .test_set = config.signatures.test_set,
-          .state_directory = data.path(),
-          .slots = scanners + 1,  // one more for short contents while long ones hold all others
-          .attempts = static_cast<int>(config.engine.attempts),
-          .scans_per_scanner = config.engine.scans_per_scanner,
-          .limits = limits};
-}
-
-SpoolSettings MakeSpoolSettings(const config::Config& config, const DataDirectory& data) {
-  return {.directory = data.path() / "content",
-          .max_content = config.content.max_size,
-          .memory_file_size = config.content.memory_file_size,
-          .memory_budget = config.content.memory_budget,
-          .disk_budget = config.content.disk_budget};
-}
-
-http::ApiSettings MakeApiSettings(const config::Config& config) {
-  return {.scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
-          .max_lookup = config.http.max_lookup,
-          .limits_json = fmt::format(
-              R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
-              R"("scan_seconds":{},"parts":{},"lookup_ids":{}}})",
-              config.content.max_size, config.engine.max_file_size, config.engine.max_scan_size,
-              config.engine.max_recursion, config.engine.max_files,
-              static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts,
-              config.http.max_lookup)};
-}
-
-http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
-  http::ServerSettings settings{
-      .listen = {},
-      .threads = config.threads != 0 ? config.threads : Cores(),
-      .max_connections = max_connections,
-      .connection = {.max_head = config.http.max_head_size,
-                     .head_timeout = config.http.head_timeout,
-                     .idle_timeout = config.http.idle_timeout,
-                     .body = {.stall = config.http.body_timeout,
-                              .grace = kRateGrace,
-                              .bytes_per_second = config.http.min_body_rate}}};
-  for (const config::ListenAddress& address : config.listen) settings.listen.push_back(address.Text());
-  return settings;
-}
 
 metrics::Metrics::Names MetricNames() {
   metrics::Metrics::Names names;
@@ -144,22 +59,13 @@ class App {
         data_(std::move(data)),
         metrics_(MetricNames()),
         stored_verdicts_(std::move(stored_verdicts)),
-        verdicts_(clock_, Policy(config), config.cache.memory_entries, stored_verdicts_.get(),
+        verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
                   [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
-        pool_(PoolSettings(config, data_), io_.get_executor(), disk_, clock_, log, metrics_),
-        service_({.queue = {.max_waiting = config.queue.max_waiting,
-                            .max_wait = config.queue.max_wait,
-                            .small_size = config.queue.small_size},
-                  .scan_deadline = config.engine.deadline},
-                 pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
-
-  static CachePolicy Policy(const config::Config& config) {
-    return {.max_age = std::chrono::floor<seconds>(config.cache.max_age),
-            .passing_age = std::chrono::floor<seconds>(config.cache.passing_age)};
-  }
+        pool_(MakePoolSettings(config, data_.path()), io_.get_executor(), disk_, clock_, log, metrics_),
+        service_(MakeServiceSettings(config), pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
 
   Result<void> Listen() {
-    auto spool = Spool::Open(MakeSpoolSettings(config_, data_), disk_);
+    auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
     api_ = std::make_unique<http::Api>(
@@ -190,10 +96,10 @@ class App {
 
  private:
   void LogStart() {
-    const auto pool = PoolSettings(config_, data_);
+    const auto pool = MakePoolSettings(config_, data_.path());
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
-                            {"threads", config_.threads != 0 ? config_.threads : Cores()},
+                            {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
     log_.Info("loading signatures",
               {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
@@ -277,7 +183,7 @@ int RunServer(const config::Config& config) {
   const SystemClock clock;
   auto verdicts = embedded::SqliteVerdictCache::Open({.path = (data->path() / "verdicts.db").native(),
                                                       .max_entries = config.cache.max_entries,
-                                                      .policy = App::Policy(config)},
+                                                      .policy = MakeCachePolicy(config)},
                                                      clock, log);
   if (!verdicts) return RefuseToStart(log, verdicts.error());
   App app(config, log, *std::move(data), *std::move(verdicts));

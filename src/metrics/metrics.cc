@@ -36,7 +36,7 @@ constexpr std::array kKnownStatuses = {200, 400, 403, 404, 405, 406, 408, 411, 4
 
 constexpr std::array kReasons = {Reason::kEncrypted,    Reason::kLimitExceeded,  Reason::kTimeout,
                                  Reason::kUnsupported,  Reason::kTemporarySpace, Reason::kEngineError,
-                                 Reason::kEngineCrashed};
+                                 Reason::kEngineCrashed, Reason::kContentLost};
 constexpr std::array<std::pair<CacheResult, const char*>, 4> kCacheResults = {{{CacheResult::kHit, "hit"},
                                                                                {CacheResult::kMiss, "miss"},
                                                                                {CacheResult::kStale, "stale"},

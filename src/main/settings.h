@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "base/log.h"
+#include "clamav/scanner_pool.h"
+#include "config/config.h"
+#include "core/verdict_cache.h"
+#include "http/api.h"
+#include "http/server.h"
+#include "service/scan_service.h"
+#include "spool/spool.h"
+
+// What the configuration means for each part. `data` is the absolute path of the data directory.
+namespace lazaret {
+
+// Threads that serve clients.
+std::uint64_t Threads(const config::Config& config);
+
+std::filesystem::path ScannerProgram(const config::Config& config);
+
+// Every connection takes a descriptor, and the content that comes over it may take another. How many connections there
+// may be with the descriptors that we can get, some being kept for the scanners and the stores.
+std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log);
+
+clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const std::filesystem::path& data);
+SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data);
+CachePolicy MakeCachePolicy(const config::Config& config);
+ScanServiceSettings MakeServiceSettings(const config::Config& config);
+http::ApiSettings MakeApiSettings(const config::Config& config);
+http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections);
+
+}  // namespace lazaret
