@@ -104,7 +104,7 @@ class MapCache final : public VerdictCache {
 class ScanServiceTest : public testing::Test {
  protected:
   ScanService& service() {
-    if (!service_) service_.emplace(settings_, engine_, cache_, io_.get_executor(), clock_, log_, telemetry_);
+    if (!service_) service_.emplace(settings_, engine_, cache_, board_, io_.get_executor(), clock_, log_, telemetry_);
     return *service_;
   }
 
@@ -117,8 +117,7 @@ class ScanServiceTest : public testing::Test {
     Pending pending{std::make_shared<asio::cancellation_signal>(), {}};
     std::promise<Result<Answer>> promise;
     pending.answer = promise.get_future();
-    asio::co_spawn(io_,
-                   LookUpOrScan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline),
+    asio::co_spawn(io_, LookUpOrScan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline),
                    asio::bind_cancellation_slot(
                        pending.cancel->slot(),
                        [promise = std::move(promise)](std::exception_ptr error, Result<Answer> answer) mutable {
@@ -167,6 +166,7 @@ class ScanServiceTest : public testing::Test {
   Telemetry telemetry_;
   HeldEngine engine_;
   MapCache cache_;
+  DoneBoard board_;
   ScanServiceSettings settings_;
   std::optional<ScanService> service_;
 };
@@ -331,8 +331,8 @@ TEST_F(ScanServiceTest, DrainEndsWhatDoesNotEndByItself) {
   engine_.released = false;
   Pending pending = Start("a");
   Turn();
-  auto drained = asio::co_spawn(io_, service().Drain(std::chrono::steady_clock::now() + milliseconds(30)),
-                                asio::use_future);
+  auto drained =
+      asio::co_spawn(io_, service().Drain(std::chrono::steady_clock::now() + milliseconds(30)), asio::use_future);
   const auto answer = Wait(pending);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::kUnavailable);
