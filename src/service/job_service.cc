@@ -10,17 +10,22 @@ JobService::JobService(ScanService& scans, JobQueue& queue, Outbox& outbox, Done
 
 seconds JobService::RetryAfter() const { return scans_.TimeFor(queue_.Counts().queued); }
 
+aio::Task<Result<std::optional<Submission>>> JobService::AnswerKnown(Digest id, std::optional<Callback> callback) {
+  VerdictPtr verdict = co_await scans_.FindFresh(id);
+  if (verdict == nullptr || verdict->IsPassing()) co_return std::nullopt;
+  if (callback) {
+    auto added = co_await outbox_.Add(id, verdict, *std::move(callback));
+    if (!added) co_return std::unexpected(added.error());
+  }
+  co_return Submission{{.status = ScanStatus::kDone, .answer = Answer{std::move(verdict), true, true}}, false};
+}
+
 aio::Task<Result<Submission>> JobService::Submit(ContentPtr content, std::optional<Callback> callback) {
   const Digest id = content->digest();
   const std::uint64_t size = content->size();
-  if (VerdictPtr verdict = co_await scans_.FindFresh(id); verdict != nullptr && !verdict->IsPassing()) {
-    if (callback) {
-      if (auto added = co_await outbox_.Add(id, verdict, *std::move(callback)); !added) {
-        co_return std::unexpected(added.error());
-      }
-    }
-    co_return Submission{{.status = ScanStatus::kDone, .answer = Answer{std::move(verdict), true, true}}, false};
-  }
+  auto known = co_await AnswerKnown(id, callback);
+  if (!known) co_return std::unexpected(known.error());
+  if (*known) co_return **std::move(known);
   const auto submitted = co_await queue_.Submit(std::move(content), std::move(callback));
   if (!submitted) co_return std::unexpected(submitted.error());
   const bool is_new = *submitted == Submitted::kQueued;

@@ -36,6 +36,8 @@ class JobService {
   // Answers once content and job are durable, or with the verdict that is known and fresh. A passing verdict is not
   // taken for an answer here: there is time to try again. `callback` is told in any case.
   aio::Task<Result<Submission>> Submit(ContentPtr content, std::optional<Callback> callback);
+  // The same for a content that has not come: empty when it has to.
+  aio::Task<Result<std::optional<Submission>>> AnswerKnown(Digest id, std::optional<Callback> callback);
 
   // What is known of a content from jobs, scans and the cache, stale or fresh. kUnavailable or kCorrupt when neither
   // queue nor cache can say.
