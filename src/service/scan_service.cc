@@ -113,17 +113,21 @@ aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadl
   co_return Answer{verdict, cached, IsFresh(*verdict)};
 }
 
-bool ScanService::CanBeJoined(const Flight& flight) const {
+bool ScanService::IsAnswer(const Verdict& verdict, Urgency urgency) const {
+  return IsFresh(verdict) && (urgency == Urgency::kUrgent || !verdict.IsPassing());
+}
+
+bool ScanService::CanBeJoined(const Flight& flight, Urgency urgency) const {
   if (flight.abandoned) return false;
   // Its verdict may be stale by now, or none.
   const std::optional<Result<VerdictPtr>> landed = flight.result.Get();
-  return !landed || (*landed && IsFresh(***landed));
+  return !landed || (*landed && IsAnswer(***landed, urgency));
 }
 
 ScanService::FlightPtr ScanService::Board(const ContentPtr& content, Urgency urgency) {
   std::lock_guard lock(mutex_);
   FlightPtr& flight = flights_[content->digest()];
-  if (flight != nullptr && CanBeJoined(*flight)) {
+  if (flight != nullptr && CanBeJoined(*flight, urgency)) {
     ++flight->seats;
     telemetry_.OnCoalesced();
     if (urgency == Urgency::kUrgent) {
@@ -177,7 +181,7 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
 
 aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
   // Another scan of the same content may have landed after we had looked and before we boarded.
-  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsFresh(*known)) {
+  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsAnswer(*known, flight.claim.urgency)) {
     flight.from_cache = true;
     co_return known;
   }

@@ -97,7 +97,9 @@ class ScanService {
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
   FlightPtr Board(const ContentPtr& content, Urgency urgency);
-  bool CanBeJoined(const Flight& flight) const;  // with the mutex held
+  // Whether a verdict that was just made answers a scan: a queued one is there to try again what may have passed.
+  bool IsAnswer(const Verdict& verdict, Urgency urgency) const;
+  bool CanBeJoined(const Flight& flight, Urgency urgency) const;  // with the mutex held
   void Leave(const FlightPtr& flight);
   void Land(Flight& flight, Result<VerdictPtr> unless_set);
   aio::Task<> Fly(FlightPtr flight);
