@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
+#include "http/router.h"
 #include "http/scan_endpoint.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
@@ -19,7 +21,7 @@ namespace lazaret::http {
 
 struct ApiSettings {
   ScanEndpointSettings scan;
-  std::size_t max_lookup = 1000;  // ids in one look-up
+  std::size_t max_lookup = 1000;   // ids in one look-up
   std::string limits_json = "{}";  // for /v1/info
 };
 
@@ -33,13 +35,11 @@ class Api final : public Handler {
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
 
-  aio::Task<Response> Handle(Exchange& exchange) override;
-  Response OnBadHead(const Error& error) override;
+  aio::Task<Response> Handle(Exchange& exchange) override { return router_.Handle(exchange); }
+  Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
-  struct Route;
-  static const Route* FindRoute(std::string_view path);
-  aio::Task<Response> Answer(const Route& route, Exchange& exchange);
+  static const std::array<Call<Api>, 7> kCalls;
 
   aio::Task<Response> PostScan(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
@@ -52,12 +52,11 @@ class Api final : public Handler {
   const ApiSettings settings_;
   ScanService& service_;
   const Clock& clock_;
-  Log& log_;
-  Telemetry& telemetry_;
   ScanEndpoint scan_;
   const std::function<std::string()> render_metrics_;
   const std::function<bool()> is_draining_;
   const SteadyTime started_;
+  Router router_;
 };
 
 }  // namespace lazaret::http
