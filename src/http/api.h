@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
+#include "http/router.h"
 #include "http/scan_endpoint.h"
 #include "http/submit_endpoint.h"
 #include "service/job_service.h"
@@ -37,13 +39,11 @@ class Api final : public Handler {
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
 
-  aio::Task<Response> Handle(Exchange& exchange) override;
-  Response OnBadHead(const Error& error) override;
+  aio::Task<Response> Handle(Exchange& exchange) override { return router_.Handle(exchange); }
+  Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
-  struct Route;
-  static const Route* FindRoute(std::string_view path);
-  aio::Task<Response> Answer(const Route& route, Exchange& exchange);
+  static const std::array<Call<Api>, 8> kCalls;
 
   aio::Task<Response> PostScan(Exchange& exchange);
   aio::Task<Response> PostScans(Exchange& exchange);
@@ -58,13 +58,12 @@ class Api final : public Handler {
   ScanService& service_;
   JobService& jobs_;
   const Clock& clock_;
-  Log& log_;
-  Telemetry& telemetry_;
   ScanEndpoint scan_;
   SubmitEndpoint submit_;
   const std::function<std::string()> render_metrics_;
   const std::function<bool()> is_draining_;
   const SteadyTime started_;
+  Router router_;
 };
 
 }  // namespace lazaret::http
