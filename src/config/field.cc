@@ -146,7 +146,7 @@ constexpr std::array kFields = {
           "Certificates (PEM) to trust for callbacks; empty means those of the system."},
     Field{"webhook.attempts", "", Kind::kCount, +[](C& c) { return &c.webhook.attempts; }, 1, 100,
           "How often a callback is tried, with growing pauses, before it is given up."},
-    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 10 * kMinute,
+    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 5 * kMinute,
           "How long one attempt may take."},
     Field{"webhook.concurrency", "", Kind::kCount, +[](C& c) { return &c.webhook.concurrency; }, 1, 1000,
           "Callbacks that are made at once."},

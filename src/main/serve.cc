@@ -26,6 +26,7 @@
 #include "embedded/sqlite_verdict_cache.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "main/async_side.h"
 #include "main/data_directory.h"
 #include "main/settings.h"
 #include "metrics/metrics.h"
@@ -68,9 +69,14 @@ class App {
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
+    auto async = AsyncSide::Open(
+        {config_, data_.path(), disk_, pool_, service_, board_, io_.get_executor(), clock_, log_, metrics_});
+    if (!async) return std::unexpected(async.error());
+    async_ = *std::move(async);
     api_ = std::make_unique<http::Api>(
-        MakeApiSettings(config_), service_, *spool_, clock_, log_, metrics_, [this] { return metrics_.Render(); },
-        [this] { return server_->is_draining(); });
+        MakeApiSettings(config_), service_, async_->jobs(), *spool_,
+        [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
+        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); });
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
@@ -82,6 +88,7 @@ class App {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
     pool_.Start();
+    async_->Start();
     server_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
@@ -101,10 +108,10 @@ class App {
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
-    log_.Info("loading signatures",
-              {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
-               {"scanners", pool.slots - 1},
-               {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    log_.Info("loading signatures", {{"from", config_.signatures.test_set ? "the built-in EICAR test set"
+                                                                          : pool.signature_directory.native()},
+                                     {"scanners", pool.slots - 1},
+                                     {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
@@ -125,6 +132,9 @@ class App {
          .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
          .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
          .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+         .jobs = [this] { return async_->jobs().Counts(); },
+         .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+         .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
          .engine = [this] { return pool_.Current(); }},
         clock_, LAZARET_VERSION);
   }
@@ -138,7 +148,10 @@ class App {
     signals.clear();
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
-    co_await server_->Drain(clock_.SteadyNow() + config_.drain_timeout);
+    const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
+    async_->StopTaking();
+    co_await server_->Drain(deadline);
+    co_await async_->Stop(deadline);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
     co_await pool_.Stop();
@@ -158,6 +171,7 @@ class App {
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   DoneBoard board_;
   ScanService service_;
+  std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
 };
