@@ -11,12 +11,26 @@
 
 namespace lazaret::config {
 
-enum class Kind { kCount, kSize, kRate, kDuration, kSwitch, kText, kPath, kLogFormat, kLogLevel, kListen };
+enum class Kind {
+  kCount,
+  kSize,
+  kRate,
+  kDuration,
+  kSwitch,
+  kText,
+  kPath,
+  kLogFormat,
+  kLogLevel,
+  kListen,
+  kEngine,
+  kServers
+};
 
 // Where a field lives in a Config.
 using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
                            std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
-                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&)>;
+                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&), EngineKind* (*)(Config&),
+                           std::vector<ServerAddress>* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.
@@ -37,6 +51,8 @@ struct Field {
   std::string Variable() const;
   // What may be written: "1 to 1000000", "text or json".
   std::string Allowed() const;
+  // Takes any number of values.
+  bool IsList() const { return kind == Kind::kListen || kind == Kind::kServers; }
   // What a value is called: "NUMBER", "SIZE".
   std::string_view Placeholder() const;
 };

@@ -29,7 +29,8 @@ std::string_view WantedType(Kind kind) {
     case Kind::kRate: return "a rate: a string such as \"1KiB/s\", or a whole number of bytes per second";
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
-    case Kind::kListen: return "a list of strings";
+    case Kind::kListen:
+    case Kind::kServers: return "a list of strings";
     default: return "a string";
   }
 }
@@ -50,6 +51,7 @@ std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kin
       if (node.is_boolean()) return std::vector<std::string>{node.as_boolean()->get() ? "true" : "false"};
       return std::nullopt;
     case Kind::kListen:
+    case Kind::kServers:
       if (const toml::array* list = node.as_array(); list != nullptr) {
         std::vector<std::string> texts;
         for (const toml::node& element : *list) {

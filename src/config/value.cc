@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,8 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"
                                                                               {"info", LogLevel::kInfo},
                                                                               {"warning", LogLevel::kWarning},
                                                                               {"error", LogLevel::kError}}};
+constexpr std::array<std::pair<std::string_view, EngineKind>, 2> kEngines = {
+    {{"embedded", EngineKind::kEmbedded}, {"clamd", EngineKind::kClamd}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -100,26 +103,70 @@ std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::s
   return ListenAddress{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
-std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field& field,
-                                                                     std::span<const std::string> values) {
-  std::vector<ListenAddress> addresses;
+std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::string_view text) {
+  if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
+  if (text.starts_with("unix:")) {
+    const std::string_view path = text.substr(5);
+    if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path");
+    if (path.size() >= sizeof(sockaddr_un::sun_path)) return Refuse(field, Quoted(text) + " is too long for a socket");
+    return ServerAddress{.path = std::string(path), .host = {}, .port = 0};
+  }
+  if (!text.starts_with("tcp:")) return Refuse(field, Quoted(text) + " begins with neither unix: nor tcp:");
+  text.remove_prefix(4);
+  const std::size_t colon = text.rfind(':');
+  if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  if (brackets != IsAddress(AF_INET6, std::string(host))) {
+    return Refuse(field, Quoted(text) + " is not IPv6 in brackets");
+  }
+  if (host.empty() || host.find_first_of(" :[]/") != (brackets ? host.find(':') : host.npos)) {
+    return Refuse(field, Quoted(text) + " has no host before the port");
+  }
+  const auto port = ParseCount(text.substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535) return Refuse(field, Quoted(text) + " has no port from 1 to 65535");
+  return ServerAddress{.path = {}, .host = std::string(host), .port = static_cast<std::uint16_t>(*port)};
+}
+
+// Any number of values, each a list separated by commas.
+template <class T>
+std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::span<const std::string> values,
+                                                    std::expected<T, std::string> (*read)(const Field&,
+                                                                                          std::string_view),
+                                                    bool (*may_repeat)(const T&)) {
+  std::vector<T> all;
   for (std::string_view rest : values) {
-    for (bool more = true; more;) {
+    for (bool more = !rest.empty() || field.least > 0; more;) {
       const std::size_t comma = rest.find(',');
       more = comma != rest.npos;
-      auto address = ReadAddress(field, rest.substr(0, comma));
-      if (!address) return std::unexpected(std::move(address.error()));
-      if (address->port != 0 && std::ranges::find(addresses, *address) != addresses.end()) {
-        return Refuse(field, address->Text() + " is given twice");
+      auto one = read(field, rest.substr(0, comma));
+      if (!one) return std::unexpected(std::move(one.error()));
+      if (!may_repeat(*one) && std::ranges::find(all, *one) != all.end()) {
+        return Refuse(field, one->Text() + " is given twice");
       }
-      addresses.push_back(*std::move(address));
+      all.push_back(*std::move(one));
       if (more) rest.remove_prefix(comma + 1);
     }
   }
-  if (addresses.size() < field.least || addresses.size() > field.most) {
-    return Refuse(field, std::to_string(addresses.size()) + " addresses");
+  if (all.size() < field.least || all.size() > field.most) {
+    return Refuse(field, std::to_string(all.size()) + " addresses");
   }
-  return addresses;
+  return all;
+}
+
+template <class T>
+std::string ShowList(const std::vector<T>& list) {
+  std::string text;
+  for (const T& one : list) text += (text.empty() ? "" : ",") + one.Text();
+  return text;
+}
+
+template <class T>
+std::string ShowTomlList(const std::vector<T>& list) {
+  std::string text;
+  for (const T& one : list) text += (text.empty() ? "" : ", ") + Quoted(one.Text());
+  return "[" + text + "]";
 }
 
 struct Reader {
@@ -159,7 +206,14 @@ struct Reader {
     return Put(place, Text());
   }
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
-    return Put(place, ReadAddresses(field, values));
+    return Put(place, ReadList<ListenAddress>(
+                          field, values, ReadAddress, +[](const ListenAddress& address) { return address.port == 0; }));
+  }
+  std::expected<void, std::string> operator()(EngineKind* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kEngines));
+  }
+  std::expected<void, std::string> operator()(std::vector<ServerAddress>* (*place)(Config&)) const {
+    return Put(place, ReadList<ServerAddress>(field, values, ReadServer, +[](const ServerAddress&) { return false; }));
   }
 };
 
@@ -177,21 +231,10 @@ struct Shower {
   std::string operator()(LogLevel* (*place)(Config&)) { return ShowName(*place(config), kLogLevels); }
   std::string operator()(std::string* (*place)(Config&)) { return *place(config); }
   std::string operator()(std::filesystem::path* (*place)(Config&)) { return place(config)->string(); }
-  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) {
-    std::string text;
-    for (const ListenAddress& address : *place(config)) text += (text.empty() ? "" : ",") + address.Text();
-    return text;
-  }
+  std::string operator()(EngineKind* (*place)(Config&)) { return ShowName(*place(config), kEngines); }
+  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
 };
-
-std::string ShowList(const Field& field, const Config& config) {
-  Config copy = config;
-  std::string text;
-  for (const ListenAddress& address : *std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy)) {
-    text += (text.empty() ? "" : ", ") + Quoted(address.Text());
-  }
-  return "[" + text + "]";
-}
 
 }  // namespace
 
@@ -200,8 +243,12 @@ std::string ListenAddress::Text() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+std::string ServerAddress::Text() const {
+  return path.empty() ? "tcp:" + ListenAddress{host, port}.Text() : "unix:" + path;
+}
+
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
-  if (field.kind != Kind::kListen && values.size() != 1) throw std::logic_error("a field takes one value");
+  if (!field.IsList() && values.size() != 1) throw std::logic_error("a field takes one value");
   return std::visit(Reader{field, values, config}, field.place);
 }
 
@@ -210,10 +257,12 @@ std::string ShowValue(const Field& field, const Config& config) {
 }
 
 std::string ShowTomlValue(const Field& field, const Config& config) {
+  Config copy = config;
   switch (field.kind) {
     case Kind::kCount:
     case Kind::kSwitch: return ShowValue(field, config);
-    case Kind::kListen: return ShowList(field, config);
+    case Kind::kListen: return ShowTomlList(*std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy));
+    case Kind::kServers: return ShowTomlList(*std::get<std::vector<ServerAddress>* (*)(Config&)>(field.place)(copy));
     default: return Quoted(ShowValue(field, config));
   }
 }

@@ -8,7 +8,7 @@
 
 namespace lazaret::config {
 
-// Reads `values` into the field's place: exactly one value, but for kListen, where each value is a list of addresses
+// Reads `values` into the field's place: exactly one value, but for lists, where each value is a list of addresses
 // separated by commas. The error completes the sentence "<where>: <key>: ..."; then `config` is unchanged.
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config);
 

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/exception.h"
 #include "base/log.h"
+#include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
@@ -39,6 +40,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
+
+bool UsesClamd(const config::Config& config) { return config.engine.kind == config::EngineKind::kClamd; }
 
 metrics::Metrics::Names MetricNames() {
   metrics::Metrics::Names names;
@@ -61,8 +64,15 @@ class App {
         stored_verdicts_(std::move(stored_verdicts)),
         verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
                   [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
-        pool_(MakePoolSettings(config, data_.path()), io_.get_executor(), disk_, clock_, log, metrics_),
-        service_(MakeServiceSettings(config), pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
+        clamd_(UsesClamd(config) ? std::make_unique<clamav::ClamdPool>(MakeClamdSettings(config), io_.get_executor(),
+                                                                       disk_, clock_, log)
+                                 : nullptr),
+        scanners_(clamd_ != nullptr
+                      ? nullptr
+                      : std::make_unique<clamav::ScannerPool>(MakePoolSettings(config, data_.path()),
+                                                              io_.get_executor(), disk_, clock_, log, metrics_)),
+        engine_(clamd_ != nullptr ? static_cast<Engine&>(*clamd_) : *scanners_),
+        service_(MakeServiceSettings(config), engine_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
 
   Result<void> Listen() {
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
@@ -81,7 +91,11 @@ class App {
   int Run() {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
-    pool_.Start();
+    if (clamd_ != nullptr) {
+      clamd_->Start();
+    } else {
+      scanners_->Start();
+    }
     server_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
@@ -96,18 +110,31 @@ class App {
 
  private:
   void LogStart() {
-    const auto pool = MakePoolSettings(config_, data_.path());
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
-    log_.Info("loading signatures",
-              {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
-               {"scanners", pool.slots - 1},
-               {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    LogEngine();
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
+  }
+
+  void LogEngine() {
+    const double deadline_s = static_cast<double>(config_.engine.deadline.count()) / 1000;
+    if (clamd_ != nullptr) {
+      std::vector<std::string> servers;
+      for (const auto& server : clamd_->Servers()) servers.push_back(server.name);
+      log_.Info("using clamd servers", {{"servers", fmt::format("{}", fmt::join(servers, " "))},
+                                        {"connections", clamd_->Slots()},
+                                        {"deadline_s", deadline_s}});
+      return;
+    }
+    const auto pool = MakePoolSettings(config_, data_.path());
+    log_.Info("loading signatures", {{"from", config_.signatures.test_set ? "the built-in EICAR test set"
+                                                                          : pool.signature_directory.native()},
+                                     {"scanners", pool.slots - 1},
+                                     {"deadline_s", deadline_s}});
   }
 
   void AddGauges() {
@@ -116,16 +143,24 @@ class App {
         {.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
          .queue_oldest_wait_seconds =
              [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
-         .scanners =
-             [this] {
-               const auto counts = pool_.counts();
-               return metrics::ScannerCounts{counts.idle, counts.busy, counts.starting};
-             },
+         .scanners = scanners_ == nullptr
+                         ? std::function<metrics::ScannerCounts()>()
+                         : [this] {
+                             const auto counts = scanners_->counts();
+                             return metrics::ScannerCounts{counts.idle, counts.busy, counts.starting};
+                           },
+         .clamd_servers = clamd_ == nullptr
+                              ? std::function<std::vector<metrics::ClamdServerStatus>()>()
+                              : [this] {
+                                  std::vector<metrics::ClamdServerStatus> all;
+                                  for (auto& one : clamd_->Servers()) all.push_back({one.name, one.up, one.in_flight});
+                                  return all;
+                                },
          .http_connections = [this] { return static_cast<double>(server_->connections()); },
          .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
          .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
          .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
-         .engine = [this] { return pool_.Current(); }},
+         .engine = [this] { return engine_.Current(); }},
         clock_, LAZARET_VERSION);
   }
 
@@ -141,7 +176,11 @@ class App {
     co_await server_->Drain(clock_.SteadyNow() + config_.drain_timeout);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
-    co_await pool_.Stop();
+    if (clamd_ != nullptr) {
+      co_await clamd_->Stop();
+    } else {
+      co_await scanners_->Stop();
+    }
     log_.Info("ended");
   }
 
@@ -154,7 +193,9 @@ class App {
   aio::BlockingPool disk_{kDiskThreads};
   std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
   embedded::MemoryVerdictCache verdicts_;
-  clamav::ScannerPool pool_;
+  std::unique_ptr<clamav::ClamdPool> clamd_;  // one of the two
+  std::unique_ptr<clamav::ScannerPool> scanners_;
+  Engine& engine_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   ScanService service_;
   std::unique_ptr<http::Api> api_;
@@ -173,7 +214,7 @@ int RunServer(const config::Config& config) {
   Log log(config.log.format, config.log.level);
   ::umask(0077);  // verdicts and contents are nobody else's business
   const auto program = ScannerProgram(config);
-  if (::access(program.c_str(), X_OK) != 0) {
+  if (!UsesClamd(config) && ::access(program.c_str(), X_OK) != 0) {
     return RefuseToStart(log, {Errc::kUnavailable, fmt::format("cannot run the scanner program {}: it belongs beside "
                                                                "lazaret, or name it with engine.scanner_program",
                                                                program.native())});

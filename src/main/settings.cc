@@ -63,6 +63,21 @@ clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const
           .limits = limits};
 }
 
+clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config) {
+  clamav::ClamdPoolSettings settings{.addresses = {},
+                                     .server = {.connections = config.clamd.connections,
+                                                .max_file_size = config.clamd.max_file_size,
+                                                .connect_timeout = config.clamd.connect_timeout,
+                                                .answer_timeout = config.clamd.answer_timeout,
+                                                .check_interval = config.clamd.check_interval,
+                                                .require_alerts = config.clamd.require_alerts},
+                                     .attempts = static_cast<int>(config.clamd.attempts)};
+  for (const config::ServerAddress& address : config.engine.clamd) {
+    settings.addresses.push_back({.path = address.path, .host = address.host, .port = address.port});
+  }
+  return settings;
+}
+
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data) {
   return {.directory = data / "content",
           .max_content = config.content.max_size,
@@ -78,8 +93,9 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
       .limits_json = fmt::format(
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{}}})",
-          config.content.max_size, config.engine.max_file_size, config.engine.max_scan_size,
-          config.engine.max_recursion, config.engine.max_files,
+          config.content.max_size,
+          config.engine.kind == config::EngineKind::kClamd ? config.clamd.max_file_size : config.engine.max_file_size,
+          config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
           static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup)};
 }
 
