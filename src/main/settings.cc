@@ -65,6 +65,21 @@ clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const
           .limits = limits};
 }
 
+clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config) {
+  clamav::ClamdPoolSettings settings{.addresses = {},
+                                     .server = {.connections = config.clamd_pool.connections,
+                                                .max_file_size = config.clamd_pool.max_file_size,
+                                                .connect_timeout = config.clamd_pool.connect_timeout,
+                                                .answer_timeout = config.clamd_pool.answer_timeout,
+                                                .check_interval = config.clamd_pool.check_interval,
+                                                .require_alerts = config.clamd_pool.require_alerts},
+                                     .attempts = static_cast<int>(config.clamd_pool.attempts)};
+  for (const config::ServerAddress& address : config.engine.clamd) {
+    settings.addresses.push_back({.path = address.path, .host = address.host, .port = address.port});
+  }
+  return settings;
+}
+
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data) {
   return {.directory = data / "content",
           .max_content = config.content.max_size,
@@ -80,8 +95,10 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
       .limits_json = fmt::format(
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
-          config.content.max_size, config.engine.max_file_size, config.engine.max_scan_size,
-          config.engine.max_recursion, config.engine.max_files,
+          config.content.max_size,
+          config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
+                                                           : config.engine.max_file_size,
+          config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
           static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup)};
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
 #include "config/config.h"
 #include "core/verdict_cache.h"
@@ -28,6 +29,7 @@ std::filesystem::path ScannerProgram(const config::Config& config);
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log);
 
 clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const std::filesystem::path& data);
+clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config);
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data);
 CachePolicy MakeCachePolicy(const config::Config& config);
 ScanServiceSettings MakeServiceSettings(const config::Config& config);
