@@ -11,7 +11,7 @@
 
 namespace lazaret::config {
 
-enum class Kind { kCount, kSize, kRate, kDuration, kSwitch, kText, kPath, kLogFormat, kLogLevel, kListen };
+enum class Kind { kCount, kSize, kRate, kDuration, kSwitch, kText, kPath, kLogFormat, kLogLevel, kListen, kMode };
 
 // Where a field lives in a Config.
 using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
@@ -25,8 +25,8 @@ struct Field {
   std::string_view flag;  // "--threads"; empty: only --set
   Kind kind;
   Place place;
-  // The range of a number, both ends included, in bytes, bytes per second or milliseconds; how many addresses a list
-  // may hold; 1 for a text that must not be empty.
+  // The range of a number, both ends included, in bytes, bytes per second, milliseconds or permission bits; how many
+  // addresses a list may hold; 1 for a text that must not be empty.
   std::uint64_t least;
   std::uint64_t most;
   std::string_view help;  // one sentence
