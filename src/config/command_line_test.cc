@@ -99,6 +99,11 @@ TEST(CommandLine, LetsFlagsReplaceTheAddressesOfTheFile) {
   EXPECT_EQ(ServeConfig({"serve"}, {{"LAZARET_LISTEN", "127.0.0.1:1,127.0.0.1:2"}}).listen.size(), 2u);
 }
 
+TEST(CommandLine, AddsUpRepeatedFlagsOfAList) {
+  const Config config = ServeConfig({"serve", "--webhook-host", "a", "--webhook-host", "b,c"});
+  EXPECT_THAT(config.webhook.hosts, testing::ElementsAre("a", "b", "c"));
+}
+
 TEST(CommandLine, ReadsTheFileThatIsNamed) {
   const std::string base = testing::TempDir() + "command_line_test-" + std::to_string(::getpid());
   std::ofstream(base + ".1") << "threads = 1";

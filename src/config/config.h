@@ -89,7 +89,32 @@ struct Config {
     std::uint64_t max_parts = 1000;
     std::uint64_t max_lookup = 1000;
     milliseconds request_timeout = seconds(300);
+    milliseconds max_wait = seconds(60);
     friend bool operator==(const Http&, const Http&) = default;
+  };
+  struct Jobs {
+    std::uint64_t max_waiting = 100'000;
+    std::uint64_t disk_budget = 64 * kGiB;
+    std::uint64_t inline_size = 64 * kKiB;
+    std::uint64_t attempts = 3;
+    milliseconds retry_pause = seconds(5);
+    milliseconds lease = seconds(60);
+    milliseconds keep_done = std::chrono::hours(24);
+    std::uint64_t max_done = 1'000'000;
+    milliseconds keep_dead = std::chrono::days(7);
+    std::uint64_t max_dead = 10'000;
+    std::uint64_t dead_budget = kGiB;
+    friend bool operator==(const Jobs&, const Jobs&) = default;
+  };
+  struct Webhook {
+    std::vector<std::string> hosts;
+    std::vector<std::string> private_networks;
+    std::filesystem::path secret_file;
+    std::filesystem::path ca_file;
+    std::uint64_t attempts = 12;
+    milliseconds timeout = seconds(15);
+    std::uint64_t concurrency = 32;
+    friend bool operator==(const Webhook&, const Webhook&) = default;
   };
 
   std::vector<ListenAddress> listen = {{"127.0.0.1", 8484}};
@@ -103,6 +128,8 @@ struct Config {
   Content content;
   Cache cache;
   Http http;
+  Jobs jobs;
+  Webhook webhook;
 
   friend bool operator==(const Config&, const Config&) = default;
 };

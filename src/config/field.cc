@@ -112,6 +112,47 @@ constexpr std::array kFields = {
           "Ids in one look-up request."},
     Field{"http.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.request_timeout; }, 100, kHour,
           "How long the answer may take from the end of the upload; then it is 504."},
+    Field{"http.max_wait", "", Kind::kDuration, +[](C& c) { return &c.http.max_wait; }, 0, kHour,
+          "How long GET /v1/scans/{id}?wait= may be held at most."},
+
+    Field{"jobs.max_waiting", "", Kind::kCount, +[](C& c) { return &c.jobs.max_waiting; }, 1, 100'000'000,
+          "Submitted scans that are not done; beyond it submits are refused with 503."},
+    Field{"jobs.disk_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.disk_budget; }, kMiB, 1024 * kTiB,
+          "Disk space for their contents; beyond it submits are refused with 503."},
+    Field{"jobs.inline_size", "", Kind::kSize, +[](C& c) { return &c.jobs.inline_size; }, 0, 16 * kMiB,
+          "Contents up to this size are kept in the queue's database, larger ones as files beside it."},
+    Field{"jobs.attempts", "", Kind::kCount, +[](C& c) { return &c.jobs.attempts; }, 1, 100,
+          "Scans of a submitted content that may fail in passing (time-out, no space) before it is a dead letter."},
+    Field{"jobs.retry_pause", "", Kind::kDuration, +[](C& c) { return &c.jobs.retry_pause; }, 0, kHour,
+          "The pause before the second attempt; doubled for each further one."},
+    Field{"jobs.lease", "", Kind::kDuration, +[](C& c) { return &c.jobs.lease; }, kSecond, kHour,
+          "A worker that is silent for this long loses its job to another one."},
+    Field{"jobs.keep_done", "", Kind::kDuration, +[](C& c) { return &c.jobs.keep_done; }, kSecond, 3650 * kDay,
+          "How long finished scans stay readable."},
+    Field{"jobs.max_done", "", Kind::kCount, +[](C& c) { return &c.jobs.max_done; }, 1, 1'000'000'000,
+          "Finished scans that are kept at most; the oldest give way."},
+    Field{"jobs.keep_dead", "", Kind::kDuration, +[](C& c) { return &c.jobs.keep_dead; }, kSecond, 3650 * kDay,
+          "How long dead letters are kept."},
+    Field{"jobs.max_dead", "", Kind::kCount, +[](C& c) { return &c.jobs.max_dead; }, 1, 1'000'000'000,
+          "Dead letters that are kept at most; the oldest give way."},
+    Field{"jobs.dead_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.dead_budget; }, 0, 1024 * kTiB,
+          "Disk space for the contents of dead letters; beyond it the oldest lose theirs and cannot be tried again."},
+
+    Field{"webhook.hosts", "--webhook-host", Kind::kTexts, +[](C& c) { return &c.webhook.hosts; }, 0, 1000,
+          "Hosts that may be called back, such as hooks.example.com, *.example.com or 10.0.0.7:8080; none: no "
+          "callbacks."},
+    Field{"webhook.private_networks", "", Kind::kTexts, +[](C& c) { return &c.webhook.private_networks; }, 0, 1000,
+          "Addresses and networks that may be called back although they are not public, such as 10.0.0.0/8 or ::1."},
+    Field{"webhook.secret_file", "", Kind::kPath, +[](C& c) { return &c.webhook.secret_file; }, 0, 0,
+          "File with the secret that callbacks are signed with, whsec_ and base64; a second line is an older one."},
+    Field{"webhook.ca_file", "", Kind::kPath, +[](C& c) { return &c.webhook.ca_file; }, 0, 0,
+          "Certificates (PEM) to trust for callbacks; empty means those of the system."},
+    Field{"webhook.attempts", "", Kind::kCount, +[](C& c) { return &c.webhook.attempts; }, 1, 100,
+          "How often a callback is tried, with growing pauses, before it is given up."},
+    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 10 * kMinute,
+          "How long one attempt may take."},
+    Field{"webhook.concurrency", "", Kind::kCount, +[](C& c) { return &c.webhook.concurrency; }, 1, 1000,
+          "Callbacks that are made at once."},
 };
 
 std::string ShowNumber(Kind kind, std::uint64_t value) {
@@ -125,6 +166,8 @@ std::string ShowNumber(Kind kind, std::uint64_t value) {
 }
 
 }  // namespace
+
+bool Field::IsList() const { return kind == Kind::kListen || kind == Kind::kTexts; }
 
 std::string_view Field::Section() const {
   const std::size_t dot = key.find('.');
@@ -152,6 +195,7 @@ std::string Field::Allowed() const {
     case Kind::kPath: return "a path";
     case Kind::kLogFormat: return "text or json";
     case Kind::kLogLevel: return "debug, info, warning or error";
+    case Kind::kTexts: return "up to " + ShowNumber(Kind::kCount, most) + ", separated by commas";
     case Kind::kListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of ADDRESS:PORT or unix:/PATH, such as 127.0.0.1:8484 or [::1]:8484";
@@ -172,6 +216,7 @@ std::string_view Field::Placeholder() const {
     case Kind::kLogLevel: return "LEVEL";
     case Kind::kListen: return "ADDR:PORT";
     case Kind::kMode: return "MODE";
+    case Kind::kTexts: return "LIST";
   }
   throw std::logic_error("field of no kind");
 }

@@ -11,12 +11,26 @@
 
 namespace lazaret::config {
 
-enum class Kind { kCount, kSize, kRate, kDuration, kSwitch, kText, kPath, kLogFormat, kLogLevel, kListen, kMode };
+enum class Kind {
+  kCount,
+  kSize,
+  kRate,
+  kDuration,
+  kSwitch,
+  kText,
+  kPath,
+  kLogFormat,
+  kLogLevel,
+  kListen,
+  kTexts,
+  kMode
+};
 
 // Where a field lives in a Config.
-using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
-                           std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
-                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&)>;
+using Place =
+    std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&), std::string* (*)(Config&),
+                 std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&), LogLevel* (*)(Config&),
+                 std::vector<ListenAddress>* (*)(Config&), std::vector<std::string>* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.
@@ -26,11 +40,13 @@ struct Field {
   Kind kind;
   Place place;
   // The range of a number, both ends included, in bytes, bytes per second, milliseconds or permission bits; how many
-  // addresses a list may hold; 1 for a text that must not be empty.
+  // items a list may hold; 1 for a text that must not be empty.
   std::uint64_t least;
   std::uint64_t most;
   std::string_view help;  // one sentence
 
+  // Takes any number of values, each of which may be several that are separated by commas.
+  bool IsList() const;
   // "http"; empty for the fields at the top.
   std::string_view Section() const;
   // "LAZARET_HTTP_MAX_CONNECTIONS".

@@ -94,6 +94,9 @@ user = "scan"
 scanner_program = "/opt/lazaret-scanner"
 memory = 1073741824
 max_scan_size = "500MB"
+[webhook]
+hosts = ["a.example", "*.b.example:8443"]
+private_networks = "10.0.0.0/8,::1"
 )");
   const auto loaded = Load(kRoot, file.path(), {});
   ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
@@ -109,7 +112,24 @@ max_scan_size = "500MB"
   expected.engine.scanner_program = "/opt/lazaret-scanner";
   expected.engine.memory = kGiB;
   expected.engine.max_scan_size = 500'000'000;
+  expected.webhook.hosts = {"a.example", "*.b.example:8443"};
+  expected.webhook.private_networks = {"10.0.0.0/8", "::1"};
   EXPECT_EQ(loaded->config, expected);
+}
+
+TEST(Load, TakesListsOfTexts) {
+  const auto hosts = [](const std::string& text) {
+    const auto loaded = Load(kRoot, std::nullopt, {Flag("webhook.hosts", text)});
+    return loaded ? loaded->config.webhook.hosts : std::vector<std::string>{loaded.error().front()};
+  };
+  EXPECT_THAT(hosts("a,b"), ElementsAre("a", "b"));
+  EXPECT_THAT(hosts(""), IsEmpty());
+  EXPECT_THAT(hosts("a,,b"), ElementsAre(HasSubstr("\"\" is empty or has spaces")));
+  EXPECT_THAT(hosts("a, b"), ElementsAre(HasSubstr("\" b\" is empty or has spaces (allowed: up to 1000")));
+  std::string many = "x";
+  for (int i = 1; i < 1000; ++i) many += ",x";
+  EXPECT_EQ(hosts(many).size(), 1000u);
+  EXPECT_THAT(hosts(many + ",x"), ElementsAre(HasSubstr("1001 items")));
 }
 
 TEST(Load, TakesOneAddressWithoutAList) {

@@ -30,6 +30,7 @@ std::string_view WantedType(Kind kind) {
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
     case Kind::kMode: return "a string with an octal number, such as \"0660\"";
+    case Kind::kTexts:
     case Kind::kListen: return "a list of strings";
     default: return "a string";
   }
@@ -50,6 +51,7 @@ std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kin
     case Kind::kSwitch:
       if (node.is_boolean()) return std::vector<std::string>{node.as_boolean()->get() ? "true" : "false"};
       return std::nullopt;
+    case Kind::kTexts:
     case Kind::kListen:
       if (const toml::array* list = node.as_array(); list != nullptr) {
         std::vector<std::string> texts;

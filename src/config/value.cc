@@ -116,22 +116,45 @@ std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::s
   return ListenAddress{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
-std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field& field,
-                                                                     std::span<const std::string> values) {
-  std::vector<ListenAddress> addresses;
+// The items of all values.
+std::vector<std::string_view> Split(std::span<const std::string> values) {
+  std::vector<std::string_view> items;
   for (std::string_view rest : values) {
     for (bool more = true; more;) {
       const std::size_t comma = rest.find(',');
       more = comma != rest.npos;
-      auto address = ReadAddress(field, rest.substr(0, comma));
-      if (!address) return std::unexpected(std::move(address.error()));
-      const bool picked = address->path.empty() && address->port == 0;
-      if (!picked && std::ranges::find(addresses, *address) != addresses.end()) {
-        return Refuse(field, address->Text() + " is given twice");
-      }
-      addresses.push_back(*std::move(address));
+      items.push_back(rest.substr(0, comma));
       if (more) rest.remove_prefix(comma + 1);
     }
+  }
+  return items;
+}
+
+std::expected<std::vector<std::string>, std::string> ReadTexts(const Field& field,
+                                                               std::span<const std::string> values) {
+  std::vector<std::string> texts;
+  // An empty value is an empty list.
+  if (std::ranges::all_of(values, &std::string::empty)) return texts;
+  for (const std::string_view item : Split(values)) {
+    const bool is_plain = std::ranges::none_of(item, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
+    if (item.empty() || !is_plain) return Refuse(field, Quoted(item) + " is empty or has spaces");
+    texts.emplace_back(item);
+  }
+  if (texts.size() > field.most) return Refuse(field, std::to_string(texts.size()) + " items");
+  return texts;
+}
+
+std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field& field,
+                                                                     std::span<const std::string> values) {
+  std::vector<ListenAddress> addresses;
+  for (const std::string_view item : Split(values)) {
+    auto address = ReadAddress(field, item);
+    if (!address) return std::unexpected(std::move(address.error()));
+    const bool picked = address->path.empty() && address->port == 0;
+    if (!picked && std::ranges::find(addresses, *address) != addresses.end()) {
+      return Refuse(field, address->Text() + " is given twice");
+    }
+    addresses.push_back(*std::move(address));
   }
   if (addresses.size() < field.least || addresses.size() > field.most) {
     return Refuse(field, std::to_string(addresses.size()) + " addresses");
@@ -178,6 +201,9 @@ struct Reader {
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
     return Put(place, ReadAddresses(field, values));
   }
+  std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
+    return Put(place, ReadTexts(field, values));
+  }
 };
 
 struct Shower {
@@ -204,13 +230,18 @@ struct Shower {
     for (const ListenAddress& address : *place(config)) text += (text.empty() ? "" : ",") + address.Text();
     return text;
   }
+  std::string operator()(std::vector<std::string>* (*place)(Config&)) {
+    std::string text;
+    for (const std::string& item : *place(config)) text += (text.empty() ? "" : ",") + item;
+    return text;
+  }
 };
 
 std::string ShowList(const Field& field, const Config& config) {
-  Config copy = config;
+  const std::vector<std::string> shown = {ShowValue(field, config)};
   std::string text;
-  for (const ListenAddress& address : *std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy)) {
-    text += (text.empty() ? "" : ", ") + Quoted(address.Text());
+  for (const std::string_view item : Split(shown)) {
+    if (!item.empty()) text += (text.empty() ? "" : ", ") + Quoted(item);
   }
   return "[" + text + "]";
 }
@@ -224,7 +255,7 @@ std::string ListenAddress::Text() const {
 }
 
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
-  if (field.kind != Kind::kListen && values.size() != 1) throw std::logic_error("a field takes one value");
+  if (!field.IsList() && values.size() != 1) throw std::logic_error("a field takes one value");
   return std::visit(Reader{field, values, config}, field.place);
 }
 
@@ -236,6 +267,7 @@ std::string ShowTomlValue(const Field& field, const Config& config) {
   switch (field.kind) {
     case Kind::kCount:
     case Kind::kSwitch: return ShowValue(field, config);
+    case Kind::kTexts:
     case Kind::kListen: return ShowList(field, config);
     default: return Quoted(ShowValue(field, config));
   }

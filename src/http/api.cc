@@ -22,6 +22,17 @@ std::string_view Status(const ServiceStatus& status) { return status.engine != n
 
 Response Json(std::string body) { return Response{.body = std::move(body) + "\n", .headers = {}}; }
 
+std::string JobsJson(const JobService& jobs, WallTime now) {
+  const JobCounts counts = jobs.Counts();
+  const auto trouble = jobs.CheckAdmission(0);
+  const double age_s = counts.oldest ? std::chrono::duration<double>(now - *counts.oldest).count() : 0;
+  return fmt::format(
+      R"({{"accepting":{},"reason":"{}","queued":{},"scanning":{},"done":{},"dead_letters":{},"bytes":{},)"
+      R"("oldest_age_s":{:.3f},"callbacks":{},"long_polls":{}}})",
+      trouble.has_value(), trouble ? "" : EscapeJson(trouble.error().what), counts.queued, counts.leased, counts.done,
+      counts.dead, counts.bytes, std::max(age_s, 0.0), jobs.callbacks(), jobs.pollers());
+}
+
 // The ids of {"ids":["..."]}; anything else is an error that says what is wrong.
 Result<std::vector<Digest>> ParseLookup(std::string_view body, std::size_t most) {
   boost::system::error_code failed;
@@ -48,10 +59,14 @@ Result<std::vector<Digest>> ParseLookup(std::string_view body, std::size_t most)
 
 }  // namespace
 
-constexpr std::array<Call<Api>, 7> Api::kCalls = {
-    Call<Api>{"POST", "/v1/scan", &Api::PostScan},     Call<Api>{"POST", "/v1/scans/lookup", &Api::PostLookup},
-    Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan}, Call<Api>{"GET", "/v1/info", &Api::GetInfo},
-    Call<Api>{"GET", "/healthz", &Api::GetHealth},     Call<Api>{"GET", "/readyz", &Api::GetReady},
+constexpr std::array<Call<Api>, 8> Api::kCalls = {
+    Call<Api>{"POST", "/v1/scan", &Api::PostScan},
+    Call<Api>{"POST", "/v1/scans", &Api::PostScans},
+    Call<Api>{"POST", "/v1/scans/lookup", &Api::PostLookup},
+    Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan},
+    Call<Api>{"GET", "/v1/info", &Api::GetInfo},
+    Call<Api>{"GET", "/healthz", &Api::GetHealth},
+    Call<Api>{"GET", "/readyz", &Api::GetReady},
     Call<Api>{"GET", "/metrics", &Api::GetMetrics},
 };
 
@@ -61,12 +76,15 @@ std::vector<std::string_view> Api::Routes() {
   return names;
 }
 
-Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Log& log, Telemetry& telemetry,
+Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
+         SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
          std::function<std::string()> render_metrics, std::function<bool()> is_draining)
     : settings_(std::move(settings)),
       service_(service),
+      jobs_(jobs),
       clock_(clock),
       scan_(settings_.scan, service, spool, clock, telemetry),
+      submit_(settings_.scan.max_parts, jobs, spool, std::move(check_callback), clock, telemetry),
       render_metrics_(std::move(render_metrics)),
       is_draining_(std::move(is_draining)),
       started_(clock.SteadyNow()),
@@ -75,15 +93,29 @@ Api::Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& 
 
 aio::Task<Response> Api::PostScan(Exchange& exchange) { co_return co_await scan_.Handle(exchange); }
 
+aio::Task<Response> Api::PostScans(Exchange& exchange) { co_return co_await submit_.Handle(exchange); }
+
 aio::Task<Response> Api::GetScan(Exchange& exchange) {
   const auto id = Digest::FromHex(exchange.variable);
   if (!id) co_return Problem(400, "bad-id", "a scan id is 64 lower-case hexadecimal digits");
-  const auto state = co_await service_.Find(*id);
+  const auto wait = ParseWait(exchange.head.query, settings_.max_wait);
+  if (!wait) co_return ProblemFor(wait.error(), seconds(1));
+  Result<ScanState> state = ScanState{};
+  if (*wait == milliseconds(0)) {
+    state = co_await jobs_.Find(*id);
+  } else {
+    exchange.body.Release();
+    auto held = co_await exchange.UnlessClientLeaves(jobs_.Await(*id, clock_.SteadyNow() + *wait));
+    if (!held) co_return Response{.status = kClientLeft, .body = {}, .headers = {}};
+    state = *std::move(held);
+  }
   if (!state) co_return ProblemFor(state.error(), service_.RetryAfter());
   if (state->status == ScanStatus::kUnknown) {
     co_return Problem(404, "unknown-scan", "no scan of this id is known: it was never made here, or it has expired");
   }
-  co_return Json(ScanJson(*id, "", *state));
+  Response response = Json(ScanJson(*id, "", *state));
+  if (!state->answer) response.headers.emplace_back("Retry-After", std::to_string(jobs_.RetryAfter().count()));
+  co_return response;
 }
 
 aio::Task<Response> Api::PostLookup(Exchange& exchange) {
@@ -103,7 +135,7 @@ aio::Task<Response> Api::PostLookup(Exchange& exchange) {
   if (!ids) co_return ProblemFor(ids.error(), service_.RetryAfter());
   std::string out = R"({"scans":[)";
   for (const Digest& id : *ids) {
-    const auto state = co_await service_.Find(id);
+    const auto state = co_await jobs_.Find(id);
     if (!state) co_return ProblemFor(state.error(), service_.RetryAfter());
     if (out.back() != '[') out += ",\n";
     out += ScanJson(id, "", *state);
@@ -121,15 +153,16 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
       isolation += fmt::format(R"({}"{}")", isolation.empty() ? "" : ",", EscapeJson(layer));
     }
   }
-  co_return Json(fmt::format(
-      R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
-      R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
-      R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"limits":{}}})",
-      LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
-      std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
-      status.engine != nullptr ? status.engine->signatures : 0,
-      status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting, status.max_waiting,
-      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, settings_.limits_json));
+  co_return Json(
+      fmt::format(R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
+                  R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
+                  R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"jobs":{},"limits":{}}})",
+                  LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
+                  std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
+                  status.engine != nullptr ? status.engine->signatures : 0,
+                  status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting,
+                  status.max_waiting, static_cast<double>(status.oldest_wait.count()) / 1000, status.slots,
+                  JobsJson(jobs_, clock_.Now()), settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }

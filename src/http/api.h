@@ -14,6 +14,8 @@
 #include "http/response.h"
 #include "http/router.h"
 #include "http/scan_endpoint.h"
+#include "http/submit_endpoint.h"
+#include "service/job_service.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
 
@@ -22,6 +24,7 @@ namespace lazaret::http {
 struct ApiSettings {
   ScanEndpointSettings scan;
   std::size_t max_lookup = 1000;   // ids in one look-up
+  milliseconds max_wait{60'000};   // of one look-up that is held until the scan is done
   std::string limits_json = "{}";  // for /v1/info
 };
 
@@ -29,7 +32,8 @@ struct ApiSettings {
 class Api final : public Handler {
  public:
   // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending. Any thread calls both.
-  Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Log& log, Telemetry& telemetry,
+  Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
+      SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
       std::function<std::string()> render_metrics, std::function<bool()> is_draining);
 
   // Every name that OnRequest of the telemetry is called with.
@@ -39,9 +43,10 @@ class Api final : public Handler {
   Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
-  static const std::array<Call<Api>, 7> kCalls;
+  static const std::array<Call<Api>, 8> kCalls;
 
   aio::Task<Response> PostScan(Exchange& exchange);
+  aio::Task<Response> PostScans(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
   aio::Task<Response> PostLookup(Exchange& exchange);
   aio::Task<Response> GetInfo(Exchange& exchange);
@@ -51,8 +56,10 @@ class Api final : public Handler {
 
   const ApiSettings settings_;
   ScanService& service_;
+  JobService& jobs_;
   const Clock& clock_;
   ScanEndpoint scan_;
+  SubmitEndpoint submit_;
   const std::function<std::string()> render_metrics_;
   const std::function<bool()> is_draining_;
   const SteadyTime started_;

@@ -58,6 +58,10 @@ std::string ScanJson(const Digest& id, std::string_view name, const ScanState& s
     fmt::format_to(to, R"(,"size":{},"cached":{},"fresh":{},"scanned_at":"{}","scan_ms":{:.1f},"engine":{})",
                    record.size, state.answer->cached, state.answer->fresh, FormatRfc3339(record.scanned_at),
                    record.scan_ms, EngineJson(*record.engine));
+    if (state.dead_letter) out += R"(,"dead_letter":true)";
+  } else {
+    if (state.size) fmt::format_to(to, R"(,"size":{})", *state.size);
+    if (state.submitted_at) fmt::format_to(to, R"(,"submitted_at":"{}")", FormatRfc3339(*state.submitted_at));
   }
   out += '}';
   return out;

@@ -62,7 +62,7 @@ class App {
         verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
                   [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
         pool_(MakePoolSettings(config, data_.path()), io_.get_executor(), disk_, clock_, log, metrics_),
-        service_(MakeServiceSettings(config), pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
+        service_(MakeServiceSettings(config), pool_, verdicts_, board_, io_.get_executor(), clock_, log, metrics_) {}
 
   Result<void> Listen() {
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
@@ -156,6 +156,7 @@ class App {
   embedded::MemoryVerdictCache verdicts_;
   clamav::ScannerPool pool_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
+  DoneBoard board_;
   ScanService service_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;

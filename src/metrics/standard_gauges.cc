@@ -68,6 +68,24 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
                          Sample{{{"state", "starting"}}, static_cast<double>(counts.starting)}};
     });
   }
+  add("lazaret_callbacks_waiting", "Callbacks that are due or will be tried again.", {}, sources.callbacks_waiting);
+  add("lazaret_long_polls", "Look-ups that are held until their scan is done.", {}, sources.long_polls);
+  if (sources.jobs) {
+    metrics.AddGauge("lazaret_jobs", "Submitted scans by their state.", [jobs = sources.jobs] {
+      const JobCounts counts = jobs();
+      return std::vector{Sample{{{"state", "queued"}}, static_cast<double>(counts.queued)},
+                         Sample{{{"state", "scanning"}}, static_cast<double>(counts.leased)},
+                         Sample{{{"state", "done"}}, static_cast<double>(counts.done)},
+                         Sample{{{"state", "dead"}}, static_cast<double>(counts.dead)}};
+    });
+    add("lazaret_job_bytes", "Bytes of the contents of jobs that are not done.", {},
+        [jobs = sources.jobs] { return static_cast<double>(jobs().bytes); });
+    add("lazaret_job_oldest_age_seconds", "How long ago the oldest job that is not done was submitted.", {},
+        [jobs = sources.jobs, &clock] {
+          const auto oldest = jobs().oldest;
+          return oldest ? Seconds(clock.Now() - *oldest) : 0.0;
+        });
+  }
   if (sources.engine) AddEngineGauges(metrics, sources.engine, clock);
 }
 
