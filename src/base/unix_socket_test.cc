@@ -76,7 +76,7 @@ TEST_F(UnixSocket, GoesWithItsFile) {
   EXPECT_FALSE(fs::exists(fs::symlink_status(root_ / "s")));
   const auto nobody = ConnectToUnixSocket(root_ / "s");
   ASSERT_FALSE(nobody);
-  EXPECT_EQ(nobody.error().code, Errc::kUnavailable);
+  EXPECT_EQ(nobody.error().code, Errc::kNotFound);
   EXPECT_THAT(nobody.error().what, HasSubstr((root_ / "s").native()));
 }
 
@@ -92,7 +92,9 @@ TEST_F(UnixSocket, LeavesTheFileOfWhoeverTookItsPlace) {
 
 TEST_F(UnixSocket, ReplacesWhatADeadServerLeft) {
   LeaveStaleFile(root_ / "s");
-  ASSERT_FALSE(ConnectToUnixSocket(root_ / "s"));
+  const auto nobody = ConnectToUnixSocket(root_ / "s");
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().code, Errc::kNotFound);
   const auto listener = UnixListener::Open(root_ / "s", 0600);
   ASSERT_TRUE(listener) << listener.error().what;
   EXPECT_TRUE(ConnectToUnixSocket(root_ / "s"));
