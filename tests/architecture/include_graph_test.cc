@@ -41,6 +41,7 @@ const Graph kAllowed = {
     {"http", {"service", "spool", "wire", "core", "aio", "base"}},
     {"metrics", {"core", "base"}},
     {"config", {"base"}},
+    {"webhook", {"core", "aio", "base"}},
     {"main", {std::string(kEverything)}},
 };
 

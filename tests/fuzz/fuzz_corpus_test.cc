@@ -9,6 +9,7 @@
 #include <string>
 
 extern "C" {
+int callback_url_fuzz(const std::uint8_t* data, std::size_t size);
 int chunked_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
@@ -42,6 +43,9 @@ TEST_P(FuzzCorpus, HoldsForEveryFile) {
   }
   EXPECT_GE(files, 5u) << "the corpus is missing";
 }
+
+INSTANTIATE_TEST_SUITE_P(Webhook, FuzzCorpus, ::testing::Values(Target{"callback_url_fuzz", callback_url_fuzz}),
+                         [](const auto& target) { return std::string(target.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Wire, FuzzCorpus,
                          ::testing::Values(Target{"chunked_fuzz", chunked_fuzz},
