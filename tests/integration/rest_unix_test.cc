@@ -45,6 +45,15 @@ TEST_F(RestUnix, ServesLikeAPort) {
   EXPECT_TRUE(kept.IsClosedByServer());
 }
 
+TEST_F(RestUnix, HasNothingForTheOperator) {
+  Start(Listen());
+  for (const std::string& path : {std::string("/v1/jobs"), "/v1/jobs/" + IdOf("x")}) {
+    EXPECT_THAT(Get(port(), path), IsProblem(404, "unknown-path"));
+    EXPECT_THAT(Ask(socket_, "GET", path), IsProblem(404, "unknown-path"));
+    EXPECT_THAT(Ask(socket_, "DELETE", path), IsProblem(404, "unknown-path"));
+  }
+}
+
 TEST_F(RestUnix, SharesTheSocketAmongItsThreads) {
   Start(Listen({"--threads", "4"}));
   std::vector<HttpConnection> clients;
