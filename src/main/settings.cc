@@ -104,6 +104,7 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
 
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
   http::ServerSettings settings{.listen = {},
+                                .socket_mode = static_cast<mode_t>(config.http.socket_mode),
                                 .threads = Threads(config),
                                 .max_connections = max_connections,
                                 .connection = {.max_head = config.http.max_head_size,
