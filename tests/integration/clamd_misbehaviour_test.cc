@@ -157,6 +157,16 @@ TEST_P(ScriptedServer, IsBelievedWhenItBehaves) {
   }
 }
 
+TEST(ScriptedFildes, IsSentTheBytesWhenItTakesNoDescriptor) {
+  TestDirectory root;
+  ScriptedClamd clamd(root, false, {.reply = "{}: Test.Subject FOUND\0"s, .refuses_descriptors = true});
+  PoolRunner runner(PoolOf({clamd.address()}));
+  ASSERT_TRUE(runner.BecomesReady());
+  const auto verdict = runner.Scan(Padding(kBig));
+  ASSERT_TRUE(verdict) << verdict.error().what;
+  EXPECT_THAT(verdict->signatures(), testing::ElementsAre("Test.Subject")) << verdict->detail();
+}
+
 TEST(ScriptedStream, ShowsItsSizeLimitThoughTheUploadIsCutOff) {
   TestDirectory root;
   ScriptedClamd clamd(root, true, {.reply = "INSTREAM size limit exceeded. ERROR\0"s, .at_once = true});
