@@ -98,7 +98,26 @@ Result<std::string> SqliteConnection::QueryText(std::string_view sql) {
   return *row ? std::string(run.TakeText()) : std::string();
 }
 
+void SqliteConnection::CheckpointByHand() {
+  sqlite3_wal_hook(
+      handle_.get(),
+      [](void* pages, sqlite3*, const char*, int in_log) {
+        *static_cast<std::int64_t*>(pages) = in_log;
+        return SQLITE_OK;
+      },
+      wal_pages_.get());
+}
+
+Result<void> SqliteConnection::Checkpoint(bool wait) {
+  errno = 0;
+  const int mode = wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+  const int code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, mode, nullptr, nullptr);
+  if (code != SQLITE_OK && code != SQLITE_BUSY) return Failure(handle_.get(), path_, code);
+  return {};
+}
+
 bool SqliteConnection::InTransaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
+std::int64_t SqliteConnection::LastInsertedRow() const { return sqlite3_last_insert_rowid(handle_.get()); }
 std::int64_t SqliteConnection::ChangedRows() const { return sqlite3_changes64(handle_.get()); }
 
 SqliteRun::SqliteRun(SqliteStatement& statement) : statement_(statement.handle_.get()), path_(statement.path_) {}

@@ -15,6 +15,7 @@ int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
 int request_head_fuzz(const std::uint8_t* data, std::size_t size);
 int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
+int verdict_encoding_fuzz(const std::uint8_t* data, std::size_t size);
 int zip_check_fuzz(const std::uint8_t* data, std::size_t size);
 }
 
@@ -49,6 +50,7 @@ INSTANTIATE_TEST_SUITE_P(Wire, FuzzCorpus,
                                            Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
                                            Target{"request_head_fuzz", request_head_fuzz},
                                            Target{"scanner_protocol_fuzz", scanner_protocol_fuzz},
+                                           Target{"verdict_encoding_fuzz", verdict_encoding_fuzz},
                                            Target{"zip_check_fuzz", zip_check_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
 
