@@ -44,6 +44,9 @@ class Handoff {
     return closed_;
   }
 
+  // Nothing can be given any more, and what was is destroyed.
+  void Close() { Take(); }
+
   // The value as soon as it is given; empty when `deadline` comes first or the caller is cancelled (its next wait
   // throws then). Call once.
   Task<std::optional<T>> Receive(SteadyTime deadline) {

@@ -80,6 +80,16 @@ Result<SqliteStatement> SqliteConnection::Prepare(std::string_view sql) {
   return SqliteStatement(statement, path_);
 }
 
+Result<std::vector<SqliteStatement>> SqliteConnection::PrepareAll(std::span<const std::string_view> sql) {
+  std::vector<SqliteStatement> statements;
+  for (const std::string_view one : sql) {
+    auto statement = Prepare(one);
+    if (!statement) return std::unexpected(statement.error());
+    statements.push_back(*std::move(statement));
+  }
+  return statements;
+}
+
 Result<std::int64_t> SqliteConnection::QueryInteger(std::string_view sql) {
   auto statement = Prepare(sql);
   if (!statement) return std::unexpected(statement.error());

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/result.h"
@@ -40,6 +42,7 @@ class SqliteConnection {
   // One or more statements whose rows do not matter.
   Result<void> Execute(const char* sql);
   Result<SqliteStatement> Prepare(std::string_view sql);
+  Result<std::vector<SqliteStatement>> PrepareAll(std::span<const std::string_view> sql);
   // The first column of the first row, 0 when there is none.
   Result<std::int64_t> QueryInteger(std::string_view sql);
   Result<std::string> QueryText(std::string_view sql);

@@ -25,10 +25,10 @@ class SqliteJobQueue final : public JobQueue, public Outbox {
     std::filesystem::path file;       // "-wal" and "-shm" lie beside it
     std::filesystem::path directory;  // of large contents, and of nothing else; made when missing
     JobPolicy policy{};
-    std::uint64_t inline_bytes = 64 * 1024;    // contents up to this many bytes lie in the database
-    std::uint64_t max_messages = 1'000'000;    // callbacks that wait for a job or for their delivery
-    std::size_t max_queued = 10'000;           // submits that wait for their commit
-    std::size_t readers = 2;                   // threads for Find and List, each with a connection of its own
+    std::uint64_t inline_bytes = 64 * 1024;  // contents up to this many bytes lie in the database
+    std::uint64_t max_messages = 1'000'000;  // callbacks that wait for a job or for their delivery
+    std::size_t max_queued = 10'000;         // submits that wait for their commit
+    std::size_t readers = 2;                 // threads for Find and List, each with a connection of its own
   };
 
   // Blocks on the disk. Jobs that were leased count a lost lease and may begin again at once; content files that belong
