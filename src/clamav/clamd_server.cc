@@ -119,9 +119,10 @@ aio::Task<Result<ClamdAbilities>> ClamdServer::Probe(std::uint64_t known_largest
   if (!encrypted) co_return std::unexpected(encrypted.error());
   abilities.tells_encryption = *encrypted == wire::ClamdFinding::kEncrypted;
   if (settings_.require_alerts && !(abilities.tells_limits && abilities.tells_encryption)) {
-    co_return Fail(
-        Errc::kUnavailable,
-        "AlertExceedsMax and AlertEncrypted are not both on in its clamd.conf, as clamd_pool.require_alerts asks");
+    co_return Fail(Errc::kUnavailable,
+                   "it calls clean what it could not look into: put AlertExceedsMax yes and AlertEncrypted yes into "
+                   "its clamd.conf, "
+                   "or accept such verdicts with clamd_pool.require_alerts = false");
   }
   abilities.largest = known_largest;
   if (known_largest == 0) {

@@ -80,7 +80,7 @@ struct Config {
     std::uint64_t connections = 8;
     std::uint64_t attempts = 3;
     std::uint64_t max_file_size = 25 * kMiB;
-    bool require_alerts = false;
+    bool require_alerts = true;
     milliseconds connect_timeout = seconds(3);
     milliseconds answer_timeout = seconds(10);
     milliseconds check_interval = seconds(5);
