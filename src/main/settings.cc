@@ -99,7 +99,8 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
           config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
                                                            : config.engine.max_file_size,
           config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
-          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup)};
+          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
+          static_cast<double>(config.http.max_wait.count()) / 1000, config.jobs.max_waiting, config.jobs.disk_budget)};
 }
 
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
