@@ -264,6 +264,7 @@ TEST_F(JobsCommand, SaysWhatCouldNotBeDone) {
   const Outcome both = Jobs({"retry", Id(7), Id(2)});
   EXPECT_EQ(both.status, 1);
   EXPECT_THAT(both.err, HasSubstr(Id(2) + ": the job is no dead letter\n"));
+  EXPECT_EQ(Jobs({"retry", Id(2), Id(7)}).status, 1) << "in any order";
   EXPECT_EQ(Jobs({"list", "--state", "gone"}).status, 2);
   EXPECT_EQ(Jobs({"show"}).status, 2);
   Stop();

@@ -106,8 +106,10 @@ TEST_F(RestUnix, NoticesThatAClientLeaves) {
   for (const std::string& ahead : {std::string(), MakeRequest("GET", "/healthz")}) {
     for (const bool half : {false, true}) {
       HttpConnection client(socket_);
-      ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang")) + ahead));
+      ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang"))));
       ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
+      // Not before: what comes along with the first request is read with it and hides nothing.
+      ASSERT_TRUE(client.Send(ahead));
       if (half) {
         client.CloseSending();
       } else {
