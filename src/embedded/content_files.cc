@@ -145,6 +145,7 @@ Result<ContentPtr> ContentFiles::Load(const ContentFileName& name, std::uint64_t
   if (!fd) {
     const int number = errno;
     if (number == ENOENT) return corrupt("is gone");
+    if (number == ELOOP) return corrupt("is no file");
     return Unavailable("opening " + Describe(name), number);
   }
   struct stat file{};

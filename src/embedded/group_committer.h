@@ -74,18 +74,19 @@ class GroupCommitter {
     using Outcome = std::invoke_result_t<Change&>;
     struct State {
       explicit State(Change c) : change(std::move(c)) {}
-      Change change;
+      std::optional<Change> change;
       std::optional<Outcome> outcome;
       aio::Broadcast<Outcome> ended;
     };
     const auto state = std::make_shared<State>(std::move(change));
     Queued queued{.run = [state]() -> Result<void> {
-                    const Outcome& outcome = state->outcome.emplace(state->change());
+                    const Outcome& outcome = state->outcome.emplace((*state->change)());
                     if (!outcome) return std::unexpected(outcome.error());
                     return {};
                   },
                   .end =
                       [state](const Result<void>& committed) {
+                        state->change.reset();
                         if (!committed) state->outcome.emplace(std::unexpected(committed.error()));
                         state->ended.Set(*std::move(state->outcome));
                       },

@@ -41,7 +41,8 @@ constexpr std::string_view kWriteSql[] = {
     "INSERT INTO jobs(id, state, lane, size, submitted_at, attempts, lost, note, content, file) "
     "VALUES(?, 1, ?, ?, ?, 0, 0, '', ?, ?)",
     "DELETE FROM jobs WHERE seq = ?",
-    "INSERT INTO contents(seq, bytes) VALUES(?, ?)",
+    // In place of what a damaged row may have left behind.
+    "INSERT OR REPLACE INTO contents(seq, bytes) VALUES(?, ?)",
     "SELECT bytes FROM contents WHERE seq = ?",
     "DELETE FROM contents WHERE seq = ?",
     "UPDATE contents SET seq = ?2 WHERE seq = ?1",
