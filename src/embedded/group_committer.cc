@@ -141,7 +141,12 @@ void GroupCommitter::WriteGroup(std::vector<Queued>& group) {
     counts_.changes += written;
     if (written > 0) ++counts_.groups;
   }
-  if (committed) Checkpoint();
+  if (committed) {
+    Checkpoint();
+  } else if (committed.error().code == Errc::kOverloaded) {
+    // A log that begins anew has room for what makes room.
+    (void)connection_.Checkpoint(false);
+  }
 }
 
 Result<void> GroupCommitter::WriteInTransaction(std::vector<Queued>& group) {

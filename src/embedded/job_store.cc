@@ -17,6 +17,9 @@ constexpr std::int64_t kEver = QueueState::kNever;
 // So that no sum of times overflows.
 constexpr milliseconds kLongest = std::chrono::years(1000);
 
+// Down to zero at most: an edited row must not make a counter that refuses everything.
+void Lower(std::uint64_t& counter, std::uint64_t by = 1) { counter -= std::min(counter, by); }
+
 std::unexpected<Error> NotFound(const Digest& id, std::string_view what) {
   return Fail(Errc::kNotFound, fmt::format("{} {}", what, id.Hex()));
 }
@@ -186,14 +189,14 @@ Result<void> JobStore::Finish(const Lease& lease, Bytes verdict, JobState end) {
   if (!row) return std::unexpected(row.error());
   QueueState& state = changes_.state;
   if (auto finished = rows_.Finish(row->seq, end, Now(), verdict); !finished) return finished;
-  --state.leased;
-  state.bytes -= row->size;
+  Lower(state.leased);
+  Lower(state.bytes, row->size);
   ++Counter(end);
   changes_.EndLease(lease);
   state.next_expiry = std::min(state.next_expiry, Now() + KeepTime(end));
   const auto due = messages_.MakeDue(lease.id, verdict, Now());
   if (!due) return std::unexpected(due.error());
-  state.callbacks -= *due;
+  Lower(state.callbacks, *due);
   state.messages += *due;
   if (*due > 0) state.next_message = 0;
   if (end == JobState::kDead) {
@@ -213,7 +216,7 @@ Result<void> JobStore::Requeue(const JobRow& row, milliseconds pause) {
     changes_.state.next_pause_end = std::min(changes_.state.next_pause_end, *available_at);
   }
   if (auto queued = rows_.Queue(row.seq, lane, available_at); !queued) return queued;
-  --changes_.state.leased;
+  Lower(changes_.state.leased);
   ++Counter(lane);
   changes_.EndLease({row.id, static_cast<std::uint64_t>(row.token.value_or(0))});
   return {};
@@ -251,8 +254,8 @@ Result<void> JobStore::Revive(const Digest& id) {
     if (auto moved = rows_.MoveContent(row.seq, *seq); !moved) return moved;
   }
   QueueState& state = changes_.state;
-  --state.dead;
-  state.dead_bytes -= row.size;
+  Lower(state.dead);
+  Lower(state.dead_bytes, row.size);
   state.bytes += row.size;
   ++Counter(LaneOf(row.size));
   return {};
@@ -264,14 +267,14 @@ Result<void> JobStore::Drop(const Digest& id) {
   if (!*found) return NotFound(id, "there is no job");
   const auto callbacks = messages_.RemoveCallbacks(id);
   if (!callbacks) return std::unexpected(callbacks.error());
-  changes_.state.callbacks -= *callbacks;
+  Lower(changes_.state.callbacks, *callbacks);
   return Remove(**found);
 }
 
 Result<void> JobStore::RemoveContent(const JobRow& row) {
   switch (row.place) {
     case ContentPlace::kNowhere: break;
-    case ContentPlace::kRow: return rows_.RemoveContent(row.seq);
+    case ContentPlace::kRow: changes_.state.freed += row.size; return rows_.RemoveContent(row.seq);
     case ContentPlace::kFile: changes_.RemoveFile({row.id, row.file}); break;
   }
   return {};
@@ -282,12 +285,12 @@ Result<void> JobStore::Remove(const JobRow& row) {
   if (auto removed = rows_.Remove(row.seq); !removed) return removed;
   QueueState& state = changes_.state;
   if (row.lane) {
-    --Counter(*row.lane);
-    state.bytes -= row.size;
+    Lower(Counter(*row.lane));
+    Lower(state.bytes, row.size);
     if (row.token) changes_.EndLease({row.id, static_cast<std::uint64_t>(*row.token)});
   } else {
-    --Counter(row.state);
-    if (row.state == JobState::kDead && row.place != ContentPlace::kNowhere) state.dead_bytes -= row.size;
+    Lower(Counter(row.state));
+    if (row.state == JobState::kDead && row.place != ContentPlace::kNowhere) Lower(state.dead_bytes, row.size);
   }
   return {};
 }
@@ -316,7 +319,7 @@ Result<TakenRow> JobStore::Take(std::int64_t seq, Lane from) {
     if (!bytes) return std::unexpected(bytes.error());
     taken.bytes = *std::move(bytes);
   }
-  --Counter(from);
+  Lower(Counter(from));
   ++changes_.state.leased;
   changes_.GrantLease(taken.lease, clock_.SteadyNow() + std::min(policy_.lease, kLongest / 10));
   return taken;
@@ -341,7 +344,7 @@ Result<void> JobStore::EndPauses() {
                                     std::pair(Lane::kLarge, std::numeric_limits<std::uint64_t>::max())}) {
     const auto ended = rows_.EndPauses(Now(), lane, up_to);
     if (!ended) return std::unexpected(ended.error());
-    state.paused -= *ended;
+    Lower(state.paused, *ended);
     Counter(lane) += *ended;
   }
   const auto next = rows_.FirstPauseEnd();
@@ -398,7 +401,7 @@ Result<void> JobStore::TrimDead() {
     }
     if (auto removed = RemoveContent(**row); !removed) return removed;
     if (auto forgotten = rows_.ForgetContent((*row)->seq); !forgotten) return forgotten;
-    changes_.state.dead_bytes -= (*row)->size;
+    Lower(changes_.state.dead_bytes, (*row)->size);
   }
   return {};
 }

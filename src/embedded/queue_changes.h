@@ -29,6 +29,7 @@ struct QueueState {
   std::uint64_t dead_bytes = 0;        // of contents that dead letters keep
   std::uint64_t callbacks = 0;         // that wait for their job
   std::uint64_t messages = 0;          // that are due or postponed
+  std::uint64_t freed = 0;             // bytes of contents that went from the database, ever
   std::optional<std::int64_t> oldest;  // submit of the oldest unfinished job
   std::int64_t next_pause_end = kNever;
   std::int64_t next_expiry = kNever;

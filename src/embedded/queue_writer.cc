@@ -9,7 +9,8 @@ namespace {
 
 constexpr milliseconds kStepPause{10};  // between two steps of a chore
 constexpr milliseconds kFailurePause{1000};
-constexpr milliseconds kQuiet{1000};                // after a change, before the file is looked at
+constexpr std::uint64_t kLookAfter = 16 << 20;      // bytes were freed: the file may have become too large
+constexpr milliseconds kQuiet{1000};                // before it is looked at
 constexpr std::int64_t kMostFreePages = 16 * 1024;  // 64 MiB
 constexpr milliseconds kLongest = std::chrono::years(10);
 
@@ -187,10 +188,7 @@ void QueueWriter::Contribute() {
   if (jobs_.PausesAreDue()) attempt([this] { return jobs_.EndPauses(); });
   ServeJobs();
   ServeMessages();
-  if (jobs_.IsTooFull()) {
-    attempt([this] { return jobs_.Expire(); });
-    look_at_space_ = clock_.SteadyNow() + kQuiet;
-  }
+  if (jobs_.IsTooFull()) attempt([this] { return jobs_.Expire(); });
   if (look_at_space_ <= clock_.SteadyNow()) attempt([this] { return GiveSpaceBack(); });
   if (changes_.doubtful_files() > 0) {
     // The commit must write something to settle what an earlier one may have left in the log.
@@ -328,6 +326,10 @@ void QueueWriter::OnPartUndone() {
 void QueueWriter::OnEnd(const Result<void>& committed) {
   if (committed) {
     changes_.Commit();
+    if (changes_.state.freed - freed_before_ >= kLookAfter) {
+      freed_before_ = changes_.state.freed;
+      look_at_space_ = clock_.SteadyNow() + kQuiet;
+    }
     {
       std::lock_guard lock(mutex_);
       published_ = changes_.state;

@@ -144,6 +144,7 @@ class QueueWriter final : private TransactionParticipant {
   bool failing_ = false;
   bool chores_fail_ = false;
   SteadyTime not_before_ = SteadyTime::min();  // when it may try again by itself
+  std::uint64_t freed_before_ = 0;
   SteadyTime look_at_space_ = SteadyTime::max();
 
   mutable std::mutex mutex_;

@@ -1,54 +1,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <iostream>
 #include <thread>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "core/verdict_samples.h"
+#include "embedded/child_samples.h"
 #include "embedded/sqlite_samples.h"
 
-// What a process does to itself (limits, kill, another user) is done in a child that is forked before any thread runs.
 namespace lazaret::embedded {
 namespace {
 
 namespace asio = boost::asio;
 using testing::HasSubstr;
-
-template <class Body>
-pid_t Fork(Body body) {
-  std::cout << std::flush;
-  const pid_t pid = ::fork();
-  if (pid != 0) return pid;
-  bool passed = false;
-  try {
-    body();
-    passed = !testing::Test::HasFailure();
-  } catch (const std::exception& e) {
-    std::cerr << "child: " << e.what() << std::endl;
-  }
-  std::cout << std::flush;
-  ::_exit(passed ? 0 : 1);
-}
-
-template <class Body>
-void RunInChild(Body body) {
-  const pid_t pid = Fork(std::move(body));
-  ASSERT_GT(pid, 0);
-  int status = 0;
-  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the child failed with wait status " << status;
-}
 
 VerdictPtr WithDetail(const Clock& clock, std::size_t bytes) {
   return std::make_shared<const Verdict>(
@@ -176,15 +147,11 @@ TEST(SqliteVerdictCacheFaults, WorksAgainWhenWritesDo) {
 TEST(SqliteVerdictCacheFaults, WorksAgainWhenTheDiskIsNotFullAnyMore) {
   const TestDirectory directory;
   RunInChild([&] {
-    const char* path = directory.path().c_str();
-    // The mount is seen by the child alone and goes with it.
-    if ((::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount("tmpfs", path, "tmpfs", 0, "size=1m") != 0) {
+    if (!MountTmpfs(directory.path(), "size=1m")) {
       return ExceedTheFileSizeLimit(directory.path());  // as near as a process without privileges gets
     }
     const Error error = FillAndRelieve(directory.path(),
-                                       [&] { ASSERT_EQ(::mount("tmpfs", path, "tmpfs", MS_REMOUNT, "size=64m"), 0); });
+                                       [&] { ASSERT_TRUE(ResizeTmpfs(directory.path(), "size=64m")); });
     EXPECT_EQ(error.code, Errc::kOverloaded) << error.what;
     EXPECT_EQ(error.what, directory.File() + ": database or disk is full");
   });
