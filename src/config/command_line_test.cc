@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "config/field.h"
+#include "config/value.h"
 
 namespace lazaret::config {
 namespace {
@@ -87,7 +88,7 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kServers: return "unix:/s,tcp:clamd.example:3310";
       case Kind::kLogFormat: return "json";
       case Kind::kLogLevel: return "error";
-      case Kind::kSwitch: return "true";
+      case Kind::kSwitch: return ShowValue(field, Config{}) == "true" ? "false" : "true";
       case Kind::kDuration: return std::to_string(field.least + 1) + "ms";
       default: return std::to_string(field.least + 1);
     }
