@@ -15,12 +15,16 @@ namespace {
 
 using testing::HasSubstr;
 
+// What a clamd must say to be believed (clamd_pool.require_alerts).
+const std::vector<std::string> kAlerts = {"AlertExceedsMax yes", "AlertEncrypted yes"};
+
 class ClamdEngine : public ServerTest {
  protected:
   // No scanner, no signatures: nothing of the embedded engine is there.
   ServerProcess& StartWith(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--engine", "clamd", "--signatures", (root_ / "none").native(), "--set",
-                                       "engine.scanner_program=/nonexistent", "--set", "clamd_pool.check_interval=200ms"});
+    arguments.insert(arguments.end(),
+                     {"--engine", "clamd", "--signatures", (root_ / "none").native(), "--set",
+                      "engine.scanner_program=/nonexistent", "--set", "clamd_pool.check_interval=200ms"});
     Launch(std::move(arguments));
     return server();
   }
@@ -30,7 +34,7 @@ class ClamdEngine : public ServerTest {
 };
 
 TEST_F(ClamdEngine, ScansOverRest) {
-  ClamdProcess clamd(root_, "clamd");
+  ClamdProcess clamd(root_, "clamd", {.settings = kAlerts});
   ASSERT_TRUE(StartWith({clamd.Flag()}).WaitUntilReady());
   EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
   EXPECT_THAT(Post(port(), "/v1/scan", "text"), HasVerdict("clean"));
@@ -45,7 +49,7 @@ TEST_F(ClamdEngine, ScansOverRest) {
 }
 
 TEST_F(ClamdEngine, NewSignaturesMakeVerdictsStale) {
-  ClamdProcess clamd(root_, "clamd");
+  ClamdProcess clamd(root_, "clamd", {.settings = kAlerts});
   ASSERT_TRUE(StartWith({clamd.Flag()}).WaitUntilReady());
   ASSERT_THAT(Post(port(), "/v1/scan", "text"), HasVerdict("clean"));
   clamd.Reload(28'130);
@@ -56,9 +60,9 @@ TEST_F(ClamdEngine, NewSignaturesMakeVerdictsStale) {
 }
 
 TEST_F(ClamdEngine, NoRequestFailsWhenOneOfThreeServersIsKilled) {
-  ClamdProcess first(root_, "first");
-  ClamdProcess second(root_, "second");
-  ClamdProcess third(root_, "third", {.settings = {}, .tcp = true});
+  ClamdProcess first(root_, "first", {.settings = kAlerts});
+  ClamdProcess second(root_, "second", {.settings = kAlerts});
+  ClamdProcess third(root_, "third", {.settings = kAlerts, .tcp = true});
   StartWith({first.Flag(), second.Flag(), third.Flag()});
   for (const ClamdProcess* clamd : {&first, &second, &third}) ASSERT_TRUE(MetricBecomes(Up(*clamd), 1));
 
@@ -92,7 +96,7 @@ TEST_F(ClamdEngine, NoRequestFailsWhenOneOfThreeServersIsKilled) {
 }
 
 TEST_F(ClamdEngine, SaysWhyItIsNotReadyAndComesBackByItself) {
-  ClamdProcess clamd(root_, "clamd");
+  ClamdProcess clamd(root_, "clamd", {.settings = kAlerts});
   ASSERT_TRUE(StartWith({clamd.Flag()}).WaitUntilReady());
   clamd.Kill();
   ASSERT_TRUE(Eventually([&] {
@@ -108,12 +112,22 @@ TEST_F(ClamdEngine, SaysWhyItIsNotReadyAndComesBackByItself) {
 }
 
 TEST_F(ClamdEngine, StartsBeforeItsServers) {
-  ClamdProcess clamd(root_, "clamd");
+  ClamdProcess clamd(root_, "clamd", {.settings = kAlerts});
   clamd.Kill();
   StartWith({clamd.Flag()});
   EXPECT_THAT(Post(port(), "/v1/scan", "text"), IsProblem(503, "not-ready"));
   clamd.Start();
   EXPECT_TRUE(server().WaitUntilReady());
+}
+
+TEST_F(ClamdEngine, IsNotUsedWhenItsCleanProvesNothing) {
+  ClamdProcess silent(root_, "clamd");
+  StartWith({silent.Flag()});
+  ASSERT_TRUE(server().WaitForLog("it calls clean what it could not look into"));
+  EXPECT_THAT(Post(port(), "/v1/scan", "text"), IsProblem(503, "not-ready"));
+  StartWith({silent.Flag(), "--set", "clamd_pool.require_alerts=false"});
+  ASSERT_TRUE(server().WaitUntilReady());
+  EXPECT_THAT(Post(port(), "/v1/scan", "text"), HasVerdict("clean"));
 }
 
 }  // namespace

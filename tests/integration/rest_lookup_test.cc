@@ -126,16 +126,17 @@ TEST_F(RestLookup, RefusesALookupThatIsNone) {
 
 TEST_F(RestLookup, KnowsItsPathsAndMethods) {
   Start();
-  for (const std::string_view path : {"/", "/v1", "/v1/scan/", "/v2/scan", "/v1/scans", "/v1/scans/", "/v1/scans/a/b",
-                                      "/V1/info", "/metrics/", "*"}) {
+  for (const std::string_view path :
+       {"/", "/v1", "/v1/scan/", "/v2/scan", "/v1/scans/", "/v1/scans/a/b", "/V1/info", "/metrics/", "*"}) {
     EXPECT_THAT(Ask(path == "*" ? "OPTIONS" : "GET", path), IsProblem(404, "unknown-path")) << path;
   }
   struct Case {
     std::string_view method, path, allow;
   };
-  for (const Case& c : {Case{"GET", "/v1/scan", "POST"}, Case{"PUT", "/v1/scan", "POST"},
-                        Case{"GET", "/v1/scans/lookup", "POST"}, Case{"POST", "/healthz", "GET, HEAD"},
-                        Case{"DELETE", "/metrics", "GET, HEAD"}, Case{"get", "/v1/info", "GET, HEAD"}}) {
+  for (const Case& c :
+       {Case{"GET", "/v1/scan", "POST"}, Case{"PUT", "/v1/scan", "POST"}, Case{"GET", "/v1/scans", "POST"},
+        Case{"GET", "/v1/scans/lookup", "POST"}, Case{"POST", "/healthz", "GET, HEAD"},
+        Case{"DELETE", "/metrics", "GET, HEAD"}, Case{"get", "/v1/info", "GET, HEAD"}}) {
     const auto answer = Ask(c.method, c.path);
     EXPECT_THAT(answer, IsProblem(405, "wrong-method")) << c.method << " " << c.path;
     if (answer) EXPECT_EQ(answer->Find("Allow"), c.allow);
