@@ -86,8 +86,7 @@ bool AsyncTest::JobsBecome(std::string_view state, double count) const {
 
 std::vector<fs::path> AsyncTest::ContentFiles() const {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(root_ / "data")) {
-    if (!entry.is_regular_file() || entry.path().parent_path() == root_ / "data") continue;
+  for (const auto& entry : fs::directory_iterator(root_ / "data/queue")) {
     files.push_back(entry.path());
   }
   return files;
