@@ -160,6 +160,8 @@ cat <<EOF
 Try it from another terminal:
   curl --data-binary @run.sh http://$address/v1/scan
   printf %s '$eicar_head''$eicar_tail' | curl --data-binary @- http://$address/v1/scan
+  curl --data-binary @test.sh http://$address/v1/scans                        # without waiting
+  curl "http://$address/v1/scans/\$(sha256sum < test.sh | cut -d' ' -f1)?wait=30"
   curl http://$address/v1/info
 
 EOF

@@ -12,8 +12,8 @@ build_packages=(
 )
 # What run.sh uses besides: signatures, and something to try the service with.
 run_packages=(clamav-freshclam curl ca-certificates)
-# To test: sanitizers and libFuzzer, the test framework, files to scan.
-test_packages=(libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles zip)
+# To test: sanitizers and libFuzzer, the test framework, files to scan, clamd and its client.
+test_packages=(libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles clamav-daemon clamdscan zip)
 
 usage() {
   cat <<EOF

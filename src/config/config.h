@@ -21,6 +21,21 @@ struct ListenAddress {
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
+// Where a server listens that we use: a Unix socket when `path` is there, else TCP with a name or a numeric address
+// without brackets.
+struct ServerAddress {
+  std::string path;
+  std::string host;
+  std::uint16_t port = 0;
+
+  // "unix:/run/clamd.sock", "tcp:clamd.example:3310", "tcp:[::1]:3310".
+  std::string Text() const;
+
+  friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
+};
+
+enum class EngineKind { kEmbedded, kClamd };
+
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 inline constexpr std::uint64_t kGiB = 1024 * kMiB;
@@ -42,6 +57,8 @@ struct Config {
     friend bool operator==(const Signatures&, const Signatures&) = default;
   };
   struct Engine {
+    EngineKind kind = EngineKind::kEmbedded;
+    std::vector<ServerAddress> clamd;
     std::uint64_t scanners = 0;
     std::filesystem::path scanner_program;
     std::string user = "nobody";
@@ -55,6 +72,17 @@ struct Config {
     std::uint64_t temp_size = kGiB;
     std::uint64_t memory = 4 * kGiB;
     friend bool operator==(const Engine&, const Engine&) = default;
+  };
+  // The clamd servers that are used as the engine.
+  struct ClamdPool {
+    std::uint64_t connections = 8;
+    std::uint64_t attempts = 3;
+    std::uint64_t max_file_size = 25 * kMiB;
+    bool require_alerts = false;
+    milliseconds connect_timeout = seconds(3);
+    milliseconds answer_timeout = seconds(10);
+    milliseconds check_interval = seconds(5);
+    friend bool operator==(const ClamdPool&, const ClamdPool&) = default;
   };
   struct Queue {
     std::uint64_t max_waiting = 10'000;
@@ -121,6 +149,7 @@ struct Config {
   Logging log;
   Signatures signatures;
   Engine engine;
+  ClamdPool clamd_pool;
   Queue queue;
   Content content;
   Cache cache;

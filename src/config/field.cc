@@ -41,6 +41,13 @@ constexpr std::array kFields = {
     Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
           "Also report potentially unwanted applications."},
 
+    Field{
+        "engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
+        "What scans: libclamav in scanner processes of this server, or the clamd servers of engine.clamd, which leaves "
+        "most other settings of [signatures] and [engine] without effect."},
+    Field{"engine.clamd", "--clamd", Kind::kServers, +[](C& c) { return &c.engine.clamd; }, 0, 64,
+          "The clamd servers that scan when engine.kind is clamd; each is one clamd, not a balancer in front of "
+          "several."},
     Field{"engine.scanners", "--scanners", Kind::kCount, +[](C& c) { return &c.engine.scanners; }, 0, 1024,
           "Scanner processes, each of which scans one content at a time; 0 means one per core."},
     Field{"engine.scanner_program", "", Kind::kPath, +[](C& c) { return &c.engine.scanner_program; }, 0, 0,
@@ -65,6 +72,27 @@ constexpr std::array kFields = {
           "Temporary space of each scanner."},
     Field{"engine.memory", "", Kind::kSize, +[](C& c) { return &c.engine.memory; }, 64 * kMiB, kTiB,
           "Address space of each scanner beyond the signatures, which all of them share."},
+
+    Field{"clamd_pool.connections", "", Kind::kCount, +[](C& c) { return &c.clamd_pool.connections; }, 1, 1024,
+          "Scans at once on each clamd server of engine.clamd; no more than its MaxThreads."},
+    Field{"clamd_pool.attempts", "", Kind::kCount, +[](C& c) { return &c.clamd_pool.attempts; }, 1, 10,
+          "How many servers a content is shown to, while they fail on it, before it is unscannable."},
+    Field{
+        "clamd_pool.max_file_size", "", Kind::kSize, +[](C& c) { return &c.clamd_pool.max_file_size; }, 64 * kKiB,
+        kLargestScannableFile,
+        "Larger contents are unscannable without being sent; no more than MaxFileSize, MaxScanSize and "
+        "StreamMaxLength of the servers, which call larger ones clean. Each server is tried with a file of this size."},
+    Field{
+        "clamd_pool.require_alerts", "", Kind::kSwitch, +[](C& c) { return &c.clamd_pool.require_alerts; }, 0, 0,
+        "Use no server that calls clean what it could not look into: one without AlertExceedsMax and AlertEncrypted."},
+    Field{"clamd_pool.connect_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.connect_timeout; }, 10,
+          kMinute, "How long a clamd server may take to accept a connection."},
+    Field{"clamd_pool.answer_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.answer_timeout; }, 10,
+          10 * kMinute,
+          "How long it may take to answer PING or VERSION, or to take the next piece of a content; after two PINGs "
+          "without an answer it is left alone and its scans are given to others."},
+    Field{"clamd_pool.check_interval", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.check_interval; }, 10,
+          kHour, "How often a server is asked whether it is there and with which signatures."},
 
     Field{"queue.max_waiting", "", Kind::kCount, +[](C& c) { return &c.queue.max_waiting; }, 1, 1'000'000,
           "Scans that may wait for a scanner; beyond it requests are refused with 503."},
@@ -146,7 +174,7 @@ constexpr std::array kFields = {
           "Certificates (PEM) to trust for callbacks; empty means those of the system."},
     Field{"webhook.attempts", "", Kind::kCount, +[](C& c) { return &c.webhook.attempts; }, 1, 100,
           "How often a callback is tried, with growing pauses, before it is given up."},
-    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 10 * kMinute,
+    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 5 * kMinute,
           "How long one attempt may take."},
     Field{"webhook.concurrency", "", Kind::kCount, +[](C& c) { return &c.webhook.concurrency; }, 1, 1000,
           "Callbacks that are made at once."},
@@ -163,7 +191,7 @@ std::string ShowNumber(Kind kind, std::uint64_t value) {
 
 }  // namespace
 
-bool Field::IsList() const { return kind == Kind::kListen || kind == Kind::kTexts; }
+bool Field::IsList() const { return kind == Kind::kListen || kind == Kind::kServers || kind == Kind::kTexts; }
 
 std::string_view Field::Section() const {
   const std::size_t dot = key.find('.');
@@ -194,6 +222,10 @@ std::string Field::Allowed() const {
     case Kind::kListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of ADDRESS:PORT, such as 127.0.0.1:8484 or [::1]:8484";
+    case Kind::kEngine: return "embedded or clamd";
+    case Kind::kServers:
+      return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
+             " of unix:PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl or tcp:10.0.0.7:3310";
   }
   throw std::logic_error("field of no kind");
 }
@@ -211,6 +243,8 @@ std::string_view Field::Placeholder() const {
     case Kind::kLogLevel: return "LEVEL";
     case Kind::kListen: return "ADDR:PORT";
     case Kind::kTexts: return "LIST";
+    case Kind::kEngine: return "KIND";
+    case Kind::kServers: return "SERVER";
   }
   throw std::logic_error("field of no kind");
 }

@@ -247,6 +247,47 @@ TEST(Load, RefusesBadAddresses) {
   EXPECT_THAT(ProblemsOf("listen = []"), ElementsAre(HasSubstr("0 addresses (allowed: 1 to 64")));
 }
 
+TEST(Load, ReadsServers) {
+  const ConfigFile file(
+      "[engine]\nkind = 'clamd'\nclamd = ['unix:/run/c.sock', 'tcp:clamd.example:1,tcp:[::1]:65535']");
+  const auto loaded = Load(kRoot, file.path(), {});
+  ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
+  EXPECT_EQ(loaded->config.engine.kind, EngineKind::kClamd);
+  EXPECT_THAT(loaded->config.engine.clamd,
+              ElementsAre(ServerAddress{.path = "/run/c.sock"}, ServerAddress{.host = "clamd.example", .port = 1},
+                          ServerAddress{.host = "::1", .port = 65535}));
+  EXPECT_EQ(ShowTomlValue(*FindField("engine.clamd"), loaded->config),
+            R"(["unix:/run/c.sock", "tcp:clamd.example:1", "tcp:[::1]:65535"])");
+  EXPECT_THAT(ProblemsOfFlag("engine.clamd", ""), testing::IsEmpty()) << "the empty list";
+}
+
+TEST(Load, RefusesBadServers) {
+  const auto problem = [](const std::string& server) {
+    const Problems problems = ProblemsOfFlag("engine.clamd", server);
+    return problems.size() == 1 ? problems.front() : "none or several";
+  };
+  EXPECT_EQ(problem("/run/c.sock"),
+            "--engine.clamd: \"/run/c.sock\" begins with neither unix: nor tcp: (allowed: 0 to 64 of unix:PATH or "
+            "tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl or tcp:10.0.0.7:3310)");
+  EXPECT_THAT(problem("unix:c.sock"), HasSubstr("has no absolute path"));
+  EXPECT_THAT(problem("unix:"), HasSubstr("has no absolute path"));
+  EXPECT_EQ(problem("unix:/" + std::string(106, 'x')), "none or several");
+  EXPECT_THAT(problem("unix:/" + std::string(107, 'x')), HasSubstr("too long for a socket"));
+  EXPECT_THAT(problem("tcp:host"), HasSubstr("has no port"));
+  EXPECT_THAT(problem("tcp::1"), HasSubstr("has no host before the port"));
+  EXPECT_THAT(problem("tcp:a b:1"), HasSubstr("has no host before the port"));
+  EXPECT_THAT(problem("tcp:::1:1"), HasSubstr("is not IPv6 in brackets"));
+  EXPECT_THAT(problem("tcp:[host]:1"), HasSubstr("is not IPv6 in brackets"));
+  EXPECT_THAT(problem("tcp:host:0"), HasSubstr("has no port from 1 to 65535"));
+  EXPECT_THAT(problem("tcp:host:65536"), HasSubstr("has no port from 1 to 65535"));
+  EXPECT_THAT(problem("unix:/a,unix:/a"), HasSubstr("unix:/a is given twice"));
+  EXPECT_THAT(problem("unix:/a,"), HasSubstr("begins with neither"));
+}
+
+TEST(Load, ClamdNeedsServers) {
+  EXPECT_THAT(ProblemsOfFlag("engine.kind", "clamd"), ElementsAre(HasSubstr("engine.clamd names no server")));
+}
+
 TEST(Load, ShowsAllProblemsTogether) {
   const ConfigFile file("threads = 'x'\nfoo = 1\ndrain_timeout = '2d'");
   const auto loaded =

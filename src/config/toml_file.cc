@@ -30,7 +30,8 @@ std::string_view WantedType(Kind kind) {
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
     case Kind::kTexts:
-    case Kind::kListen: return "a list of strings";
+    case Kind::kListen:
+    case Kind::kServers: return "a list of strings";
     default: return "a string";
   }
 }
@@ -52,6 +53,7 @@ std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kin
       return std::nullopt;
     case Kind::kTexts:
     case Kind::kListen:
+    case Kind::kServers:
       if (const toml::array* list = node.as_array(); list != nullptr) {
         std::vector<std::string> texts;
         for (const toml::node& element : *list) {

@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,8 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"
                                                                               {"info", LogLevel::kInfo},
                                                                               {"warning", LogLevel::kWarning},
                                                                               {"error", LogLevel::kError}}};
+constexpr std::array<std::pair<std::string_view, EngineKind>, 2> kEngines = {
+    {{"embedded", EngineKind::kEmbedded}, {"clamd", EngineKind::kClamd}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -100,6 +103,32 @@ std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::s
   return ListenAddress{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
+std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::string_view text) {
+  if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
+  if (text.starts_with("unix:")) {
+    const std::string_view path = text.substr(5);
+    if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path");
+    if (path.size() >= sizeof(sockaddr_un::sun_path)) return Refuse(field, Quoted(text) + " is too long for a socket");
+    return ServerAddress{.path = std::string(path), .host = {}, .port = 0};
+  }
+  if (!text.starts_with("tcp:")) return Refuse(field, Quoted(text) + " begins with neither unix: nor tcp:");
+  text.remove_prefix(4);
+  const std::size_t colon = text.rfind(':');
+  if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  if (brackets != IsAddress(AF_INET6, std::string(host))) {
+    return Refuse(field, Quoted(text) + " is not IPv6 in brackets");
+  }
+  if (host.empty() || host.find_first_of(" :[]/") != (brackets ? host.find(':') : host.npos)) {
+    return Refuse(field, Quoted(text) + " has no host before the port");
+  }
+  const auto port = ParseCount(text.substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535) return Refuse(field, Quoted(text) + " has no port from 1 to 65535");
+  return ServerAddress{.path = {}, .host = std::string(host), .port = static_cast<std::uint16_t>(*port)};
+}
+
 // The items of all values.
 std::vector<std::string_view> Split(std::span<const std::string> values) {
   std::vector<std::string_view> items;
@@ -114,35 +143,52 @@ std::vector<std::string_view> Split(std::span<const std::string> values) {
   return items;
 }
 
-std::expected<std::vector<std::string>, std::string> ReadTexts(const Field& field,
-                                                               std::span<const std::string> values) {
-  std::vector<std::string> texts;
-  // An empty value is an empty list.
-  if (std::ranges::all_of(values, &std::string::empty)) return texts;
-  for (const std::string_view item : Split(values)) {
-    const bool is_plain = std::ranges::none_of(item, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
-    if (item.empty() || !is_plain) return Refuse(field, Quoted(item) + " is empty or has spaces");
-    texts.emplace_back(item);
-  }
-  if (texts.size() > field.most) return Refuse(field, std::to_string(texts.size()) + " items");
-  return texts;
+std::expected<std::string, std::string> ReadItem(const Field& field, std::string_view text) {
+  const bool is_plain = std::ranges::none_of(text, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
+  if (text.empty() || !is_plain) return Refuse(field, Quoted(text) + " is empty or has spaces");
+  return std::string(text);
 }
 
-std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field& field,
-                                                                     std::span<const std::string> values) {
-  std::vector<ListenAddress> addresses;
+const std::string& TextOf(const std::string& text) { return text; }
+template <class T>
+std::string TextOf(const T& address) {
+  return address.Text();
+}
+
+// Any number of values, each a list separated by commas; a list that may be empty is so when nothing is given.
+template <class T>
+std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::span<const std::string> values,
+                                                    std::expected<T, std::string> (*read)(const Field&,
+                                                                                          std::string_view),
+                                                    bool (*may_repeat)(const T&)) {
+  std::vector<T> all;
+  if (field.least == 0 && std::ranges::all_of(values, &std::string::empty)) return all;
   for (const std::string_view item : Split(values)) {
-    auto address = ReadAddress(field, item);
-    if (!address) return std::unexpected(std::move(address.error()));
-    if (address->port != 0 && std::ranges::find(addresses, *address) != addresses.end()) {
-      return Refuse(field, address->Text() + " is given twice");
+    auto one = read(field, item);
+    if (!one) return std::unexpected(std::move(one.error()));
+    if (!may_repeat(*one) && std::ranges::find(all, *one) != all.end()) {
+      return Refuse(field, TextOf(*one) + " is given twice");
     }
-    addresses.push_back(*std::move(address));
+    all.push_back(*std::move(one));
   }
-  if (addresses.size() < field.least || addresses.size() > field.most) {
-    return Refuse(field, std::to_string(addresses.size()) + " addresses");
+  if (all.size() < field.least || all.size() > field.most) {
+    return Refuse(field, std::to_string(all.size()) + (std::same_as<T, std::string> ? " items" : " addresses"));
   }
-  return addresses;
+  return all;
+}
+
+template <class T>
+std::string ShowList(const std::vector<T>& list) {
+  std::string text;
+  for (const T& one : list) text += (text.empty() ? "" : ",") + TextOf(one);
+  return text;
+}
+
+template <class T>
+std::string ShowTomlList(const std::vector<T>& list) {
+  std::string text;
+  for (const T& one : list) text += (text.empty() ? "" : ", ") + Quoted(TextOf(one));
+  return "[" + text + "]";
 }
 
 struct Reader {
@@ -182,10 +228,17 @@ struct Reader {
     return Put(place, Text());
   }
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
-    return Put(place, ReadAddresses(field, values));
+    return Put(place, ReadList<ListenAddress>(
+                          field, values, ReadAddress, +[](const ListenAddress& address) { return address.port == 0; }));
+  }
+  std::expected<void, std::string> operator()(EngineKind* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kEngines));
+  }
+  std::expected<void, std::string> operator()(std::vector<ServerAddress>* (*place)(Config&)) const {
+    return Put(place, ReadList<ServerAddress>(field, values, ReadServer, +[](const ServerAddress&) { return false; }));
   }
   std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
-    return Put(place, ReadTexts(field, values));
+    return Put(place, ReadList<std::string>(field, values, ReadItem, +[](const std::string&) { return true; }));
   }
 };
 
@@ -203,32 +256,21 @@ struct Shower {
   std::string operator()(LogLevel* (*place)(Config&)) { return ShowName(*place(config), kLogLevels); }
   std::string operator()(std::string* (*place)(Config&)) { return *place(config); }
   std::string operator()(std::filesystem::path* (*place)(Config&)) { return place(config)->string(); }
-  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) {
-    std::string text;
-    for (const ListenAddress& address : *place(config)) text += (text.empty() ? "" : ",") + address.Text();
-    return text;
-  }
-  std::string operator()(std::vector<std::string>* (*place)(Config&)) {
-    std::string text;
-    for (const std::string& item : *place(config)) text += (text.empty() ? "" : ",") + item;
-    return text;
-  }
+  std::string operator()(EngineKind* (*place)(Config&)) { return ShowName(*place(config), kEngines); }
+  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<std::string>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
 };
-
-std::string ShowList(const Field& field, const Config& config) {
-  const std::vector<std::string> shown = {ShowValue(field, config)};
-  std::string text;
-  for (const std::string_view item : Split(shown)) {
-    if (!item.empty()) text += (text.empty() ? "" : ", ") + Quoted(item);
-  }
-  return "[" + text + "]";
-}
 
 }  // namespace
 
 std::string ListenAddress::Text() const {
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::string ServerAddress::Text() const {
+  return path.empty() ? "tcp:" + ListenAddress{host, port}.Text() : "unix:" + path;
 }
 
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
@@ -241,11 +283,13 @@ std::string ShowValue(const Field& field, const Config& config) {
 }
 
 std::string ShowTomlValue(const Field& field, const Config& config) {
+  Config copy = config;
   switch (field.kind) {
     case Kind::kCount:
     case Kind::kSwitch: return ShowValue(field, config);
-    case Kind::kTexts:
-    case Kind::kListen: return ShowList(field, config);
+    case Kind::kListen: return ShowTomlList(*std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy));
+    case Kind::kServers: return ShowTomlList(*std::get<std::vector<ServerAddress>* (*)(Config&)>(field.place)(copy));
+    case Kind::kTexts: return ShowTomlList(*std::get<std::vector<std::string>* (*)(Config&)>(field.place)(copy));
     default: return Quoted(ShowValue(field, config));
   }
 }

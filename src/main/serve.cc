@@ -21,12 +21,13 @@
 #include "base/clock.h"
 #include "base/exception.h"
 #include "base/log.h"
-#include "clamav/scanner_pool.h"
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "main/async_side.h"
 #include "main/data_directory.h"
+#include "main/engine_side.h"
 #include "main/settings.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
@@ -61,16 +62,22 @@ class App {
         stored_verdicts_(std::move(stored_verdicts)),
         verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
                   [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
-        pool_(MakePoolSettings(config, data_.path()), io_.get_executor(), disk_, clock_, log, metrics_),
-        service_(MakeServiceSettings(config), pool_, verdicts_, board_, io_.get_executor(), clock_, log, metrics_) {}
+        engine_(EngineSide::Make({config, data_.path(), disk_, io_.get_executor(), clock_, log, metrics_})),
+        service_(MakeServiceSettings(config), engine_->engine(), verdicts_, board_, io_.get_executor(), clock_, log,
+                 metrics_) {}
 
   Result<void> Listen() {
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
+    auto async = AsyncSide::Open({config_, data_.path(), disk_, engine_->engine(), service_, board_, io_.get_executor(),
+                                  clock_, log_, metrics_});
+    if (!async) return std::unexpected(async.error());
+    async_ = *std::move(async);
     api_ = std::make_unique<http::Api>(
-        MakeApiSettings(config_), service_, *spool_, clock_, log_, metrics_, [this] { return metrics_.Render(); },
-        [this] { return server_->is_draining(); });
+        MakeApiSettings(config_), service_, async_->jobs(), *spool_,
+        [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
+        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); });
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
@@ -81,7 +88,8 @@ class App {
   int Run() {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
-    pool_.Start();
+    engine_->Start();
+    async_->Start();
     server_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
@@ -96,15 +104,11 @@ class App {
 
  private:
   void LogStart() {
-    const auto pool = MakePoolSettings(config_, data_.path());
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
-    log_.Info("loading signatures",
-              {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
-               {"scanners", pool.slots - 1},
-               {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    engine_->LogStart();
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
@@ -113,19 +117,17 @@ class App {
   void AddGauges() {
     metrics::AddStandardGauges(
         metrics_,
-        {.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
-         .queue_oldest_wait_seconds =
-             [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
-         .scanners =
-             [this] {
-               const auto counts = pool_.counts();
-               return metrics::ScannerCounts{counts.idle, counts.busy, counts.starting};
-             },
-         .http_connections = [this] { return static_cast<double>(server_->connections()); },
-         .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
-         .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
-         .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
-         .engine = [this] { return pool_.Current(); }},
+        engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
+                        .queue_oldest_wait_seconds =
+                            [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
+                        .http_connections = [this] { return static_cast<double>(server_->connections()); },
+                        .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
+                        .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
+                        .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+                        .jobs = [this] { return async_->jobs().Counts(); },
+                        .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+                        .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
+                        .engine = [this] { return engine_->engine().Current(); }}),
         clock_, LAZARET_VERSION);
   }
 
@@ -138,10 +140,13 @@ class App {
     signals.clear();
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
-    co_await server_->Drain(clock_.SteadyNow() + config_.drain_timeout);
+    const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
+    async_->StopTaking();
+    co_await server_->Drain(deadline);
+    co_await async_->Stop(deadline);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
-    co_await pool_.Stop();
+    co_await engine_->Stop();
     log_.Info("ended");
   }
 
@@ -154,10 +159,11 @@ class App {
   aio::BlockingPool disk_{kDiskThreads};
   std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
   embedded::MemoryVerdictCache verdicts_;
-  clamav::ScannerPool pool_;
+  std::unique_ptr<EngineSide> engine_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   DoneBoard board_;
   ScanService service_;
+  std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
 };
@@ -173,12 +179,7 @@ int RunServer(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   Log log(config.log.format, config.log.level);
   ::umask(0077);  // verdicts and contents are nobody else's business
-  const auto program = ScannerProgram(config);
-  if (::access(program.c_str(), X_OK) != 0) {
-    return RefuseToStart(log, {Errc::kUnavailable, fmt::format("cannot run the scanner program {}: it belongs beside "
-                                                               "lazaret, or name it with engine.scanner_program",
-                                                               program.native())});
-  }
+  if (auto possible = EngineSide::Check(config); !possible) return RefuseToStart(log, possible.error());
   auto data = DataDirectory::Open(config.data);
   if (!data) return RefuseToStart(log, data.error());
   const SystemClock clock;

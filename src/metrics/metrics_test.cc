@@ -105,7 +105,7 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
     EXPECT_TRUE(series.contains(name)) << name;
   }
   EXPECT_EQ(std::ranges::count_if(series, [](const auto& s) { return s.first.starts_with("lazaret_verdicts_total"); }),
-            18);
+            20);
 }
 
 TEST(Metrics, CountsEachEventInItsSeries) {

@@ -86,6 +86,19 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
           return oldest ? Seconds(clock.Now() - *oldest) : 0.0;
         });
   }
+  if (sources.clamd_servers) {
+    const auto each = [&](std::string_view name, std::string_view help, double (*value)(const ClamdServerStatus&)) {
+      metrics.AddGauge(name, help, [servers = sources.clamd_servers, value] {
+        std::vector<Sample> samples;
+        for (const ClamdServerStatus& one : servers()) samples.push_back(Sample{{{"server", one.name}}, value(one)});
+        return samples;
+      });
+    };
+    each("lazaret_clamd_up", "1 while scans are given to this clamd server.",
+         [](const ClamdServerStatus& one) { return one.up ? 1.0 : 0.0; });
+    each("lazaret_clamd_scans", "Scans in progress on this clamd server.",
+         [](const ClamdServerStatus& one) { return static_cast<double>(one.in_flight); });
+  }
   if (sources.engine) AddEngineGauges(metrics, sources.engine, clock);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "core/job_queue.h"
@@ -18,12 +19,20 @@ struct ScannerCounts {
   std::uint64_t starting = 0;
 };
 
+// One clamd server of the engine.
+struct ClamdServerStatus {
+  std::string name;  // "unix:/run/clamd.sock"
+  bool up = false;
+  std::uint64_t in_flight = 0;  // scans
+};
+
 // Where the gauges get their values; called by Render in its thread, so each must be thread-safe and quick. The gauges
 // of an empty function are left out.
 struct GaugeSources {
   std::function<double()> queue_length;               // scans that wait for a scanner
   std::function<double()> queue_oldest_wait_seconds;  // 0 when nothing waits
   std::function<ScannerCounts()> scanners;
+  std::function<std::vector<ClamdServerStatus>()> clamd_servers;
   std::function<double()> http_connections;
   std::function<double()> spool_memory_bytes;
   std::function<double()> spool_disk_bytes;
@@ -36,12 +45,12 @@ struct GaugeSources {
 
 // Adds to `metrics`:
 //   lazaret_queue_length, clamav_queue_length, lazaret_queue_oldest_wait_seconds, lazaret_scanners{state},
-//   lazaret_http_connections, lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version},
-//   lazaret_jobs{state}, lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting,
-//   lazaret_long_polls and, from the engine, clamav_up, lazaret_signature_set_info{set,label,engine},
-//   lazaret_signatures, lazaret_signature_set_built_timestamp_seconds and its twin clamav_db_timestamp_seconds,
-//   lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily database); while the engine cannot
-//   scan, or does not know, there is only clamav_up 0.
+//   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_spool_bytes{where},
+//   lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state}, lazaret_job_bytes,
+//   lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls and, from the engine, clamav_up,
+//   lazaret_signature_set_info{set,label,engine}, lazaret_signatures, lazaret_signature_set_built_timestamp_seconds and
+//   its twin clamav_db_timestamp_seconds, lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily
+//   database); while the engine cannot scan, or does not know, there is only clamav_up 0.
 // `clock` and whatever the sources refer to must outlive `metrics`.
 void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version);
 
