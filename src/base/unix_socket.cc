@@ -79,6 +79,9 @@ Result<UniqueFd> ConnectToUnixSocket(const std::filesystem::path& path) {
   if (failed == EAGAIN) {
     return Fail(Errc::kOverloaded, fmt::format("{}: too many wait for the server there", path.native()));
   }
+  if (failed == ENOENT || failed == ECONNREFUSED) {
+    return Fail(Errc::kNotFound, SystemError("nobody listens on " + path.native(), failed).what);
+  }
   if (failed != 0) return Failed("cannot connect to " + path.native(), failed);
   if (::fcntl(socket.Get(), F_SETFL, 0) != 0) return Failed("cannot make a socket", errno);
   return socket;

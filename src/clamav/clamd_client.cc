@@ -133,7 +133,7 @@ aio::Task<Result<wire::ClamdVersion>> ClamdClient::Version() {
 aio::Task<Result<wire::ClamdScanReply>> ClamdClient::Scan(int content, std::uint64_t size) {
   auto own = Reopen(content);
   if (!own) co_return std::unexpected(own.error());
-  auto reply = address_.is_unix() ? ScanDescriptor(own->Get()) : ScanStream(own->Get(), size);
+  auto reply = sends_descriptors_ ? ScanDescriptor(own->Get()) : ScanStream(own->Get(), size);
   co_return co_await std::move(reply);
 }
 

@@ -31,7 +31,11 @@ class ClamdClient {
   // PING and VERSION.
   aio::Task<Result<wire::ClamdVersion>> Check();
   aio::Task<Result<wire::ClamdVersion>> Version();
-  // Has `size` bytes of `content` scanned: by its descriptor over a Unix socket, else by sending them. Waits for the
+  // Whether contents go as descriptors over a Unix socket, as they do at first: not every clamd may take them
+  // (AppArmor, for one, can forbid it).
+  void SendDescriptors(bool wanted) { sends_descriptors_ = wanted && address_.is_unix(); }
+  bool sends_descriptors() const { return sends_descriptors_; }
+  // Has `size` bytes of `content` scanned: by its descriptor or by sending them. Waits for the
   // verdict without end. kUnavailable when the server cannot have seen the content; kTimeout when it did not take it;
   // kDisconnected and kMalformed when it did not answer as clamd does.
   aio::Task<Result<wire::ClamdScanReply>> Scan(int content, std::uint64_t size);
@@ -46,6 +50,7 @@ class ClamdClient {
   const ClamdTimeouts timeouts_;
   aio::BlockingPool& disk_;
   std::vector<ClamdConnection::Endpoint> endpoints_;
+  bool sends_descriptors_ = address_.is_unix();
 };
 
 }  // namespace lazaret::clamav

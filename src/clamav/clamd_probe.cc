@@ -21,7 +21,7 @@ struct Member {
 };
 
 void Put(std::string& out, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFF);
+  for (int i = 0; i < bytes; ++i, value >>= 8) out += static_cast<char>(value & 0xFF);
 }
 
 // What the local and the central header have in common (APPNOTE.TXT 4.3.7 and 4.3.12): a member stored as it is.

@@ -102,7 +102,12 @@ aio::Task<Result<ClamdServer::Standing>> ClamdServer::Examine(std::uint64_t know
 
 aio::Task<Result<ClamdAbilities>> ClamdServer::Probe(std::uint64_t known_largest) {
   ClamdAbilities abilities;
-  const auto eicar = co_await FindingOf(EicarProbe());
+  if (known_largest == 0) client_.SendDescriptors(true);
+  auto eicar = co_await FindingOf(EicarProbe());
+  if (!eicar && client_.sends_descriptors()) {
+    client_.SendDescriptors(false);
+    eicar = co_await FindingOf(EicarProbe());
+  }
   if (!eicar) co_return std::unexpected(eicar.error());
   if (*eicar != wire::ClamdFinding::kInfected) {
     co_return Fail(Errc::kUnavailable, "it does not find the EICAR test file, so it would not find anything else");
@@ -114,9 +119,10 @@ aio::Task<Result<ClamdAbilities>> ClamdServer::Probe(std::uint64_t known_largest
   if (!encrypted) co_return std::unexpected(encrypted.error());
   abilities.tells_encryption = *encrypted == wire::ClamdFinding::kEncrypted;
   if (settings_.require_alerts && !(abilities.tells_limits && abilities.tells_encryption)) {
-    co_return Fail(
-        Errc::kUnavailable,
-        "AlertExceedsMax and AlertEncrypted are not both on in its clamd.conf, as clamd_pool.require_alerts asks");
+    co_return Fail(Errc::kUnavailable,
+                   "it calls clean what it could not look into: put AlertExceedsMax yes and AlertEncrypted yes into "
+                   "its clamd.conf, "
+                   "or accept such verdicts with clamd_pool.require_alerts = false");
   }
   abilities.largest = known_largest;
   if (known_largest == 0) {
@@ -169,6 +175,7 @@ EngineInfoPtr ClamdServer::Describe(const wire::ClamdVersion& version, const Cla
 void ClamdServer::LogReady(const Standing& standing) const {
   log_.Info("clamd ready", {{"server", name()},
                             {"version", standing.version.text},
+                            {"sends", client_.sends_descriptors() ? "descriptors" : "bytes"},
                             {"tells_limits", standing.abilities.tells_limits},
                             {"tells_encryption", standing.abilities.tells_encryption},
                             {"largest", standing.abilities.largest}});

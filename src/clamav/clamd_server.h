@@ -25,7 +25,7 @@ struct ClamdServerSettings {
   milliseconds connect_timeout{3'000};
   milliseconds answer_timeout{10'000};
   milliseconds check_interval{5'000};
-  bool require_alerts = false;  // use no server without AlertExceedsMax and AlertEncrypted
+  bool require_alerts = true;  // use no server without AlertExceedsMax and AlertEncrypted
 };
 
 // One clamd of the pool: watches it, examines it before it is used and each time after it was away, and has it scan.

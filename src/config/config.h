@@ -10,12 +10,14 @@
 
 namespace lazaret::config {
 
-// Where to listen: a numeric address without brackets, and a port; port 0 lets the kernel choose.
+// Where to listen: a numeric address without brackets, and a port; port 0 lets the kernel choose. Or, when `path` is
+// not empty, a Unix socket.
 struct ListenAddress {
   std::string host;
   std::uint16_t port = 0;
+  std::string path = {};  // absolute
 
-  // "127.0.0.1:8484", "[::1]:8484".
+  // "127.0.0.1:8484", "[::1]:8484", "unix:/run/lazaret.sock".
   std::string Text() const;
 
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
@@ -78,7 +80,7 @@ struct Config {
     std::uint64_t connections = 8;
     std::uint64_t attempts = 3;
     std::uint64_t max_file_size = 25 * kMiB;
-    bool require_alerts = false;
+    bool require_alerts = true;
     milliseconds connect_timeout = seconds(3);
     milliseconds answer_timeout = seconds(10);
     milliseconds check_interval = seconds(5);
@@ -105,6 +107,7 @@ struct Config {
     friend bool operator==(const Cache&, const Cache&) = default;
   };
   struct Http {
+    std::uint64_t socket_mode = 0660;
     std::uint64_t max_connections = 10'000;
     std::uint64_t max_head_size = 32 * kKiB;
     milliseconds head_timeout = seconds(10);

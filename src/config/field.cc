@@ -20,7 +20,8 @@ using C = Config;
 
 constexpr std::array kFields = {
     Field{"listen", "--listen", Kind::kListen, +[](C& c) { return &c.listen; }, 1, 64,
-          "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks."},
+          "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
+          "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
           "Directory for the verdict cache and for large files while they are scanned; made when missing."},
     Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
@@ -119,6 +120,8 @@ constexpr std::array kFields = {
     Field{"cache.passing_age", "", Kind::kDuration, +[](C& c) { return &c.cache.passing_age; }, 0, kDay,
           "How long a verdict is remembered that a crash, a time-out or a lack of space caused."},
 
+    Field{"http.socket_mode", "", Kind::kMode, +[](C& c) { return &c.http.socket_mode; }, 0, 0777,
+          "Permission bits of the files of Unix sockets; who may write to one may connect."},
     Field{"http.max_connections", "", Kind::kCount, +[](C& c) { return &c.http.max_connections; }, 1, 1'000'000,
           "Connections at once; beyond it new ones are answered with 503 and closed."},
     Field{"http.max_head_size", "", Kind::kSize, +[](C& c) { return &c.http.max_head_size; }, kKiB, 60 * kKiB,
@@ -185,6 +188,7 @@ std::string ShowNumber(Kind kind, std::uint64_t value) {
     case Kind::kSize: return FormatSize(value);
     case Kind::kRate: return FormatRate(value);
     case Kind::kDuration: return FormatDuration(milliseconds(value));
+    case Kind::kMode: return FormatMode(value);
     default: return std::to_string(value);
   }
 }
@@ -213,6 +217,7 @@ std::string Field::Allowed() const {
     case Kind::kSize:
     case Kind::kRate:
     case Kind::kDuration: return ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
+    case Kind::kMode: return "octal, " + ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
     case Kind::kSwitch: return "true or false";
     case Kind::kText: return "a name";
     case Kind::kPath: return "a path";
@@ -221,7 +226,7 @@ std::string Field::Allowed() const {
     case Kind::kTexts: return "up to " + ShowNumber(Kind::kCount, most) + ", separated by commas";
     case Kind::kListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
-             " of ADDRESS:PORT, such as 127.0.0.1:8484 or [::1]:8484";
+             " of ADDRESS:PORT or unix:/PATH, such as 127.0.0.1:8484 or [::1]:8484";
     case Kind::kEngine: return "embedded or clamd";
     case Kind::kServers:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
@@ -242,6 +247,7 @@ std::string_view Field::Placeholder() const {
     case Kind::kLogFormat: return "FORMAT";
     case Kind::kLogLevel: return "LEVEL";
     case Kind::kListen: return "ADDR:PORT";
+    case Kind::kMode: return "MODE";
     case Kind::kTexts: return "LIST";
     case Kind::kEngine: return "KIND";
     case Kind::kServers: return "SERVER";

@@ -25,6 +25,7 @@ enum class Kind {
   kTexts,
   kEngine,
   kServers,
+  kMode
 };
 
 // Where a field lives in a Config.
@@ -41,8 +42,8 @@ struct Field {
   std::string_view flag;  // "--threads"; empty: only --set
   Kind kind;
   Place place;
-  // The range of a number, both ends included, in bytes, bytes per second or milliseconds; how many items a list
-  // may hold; 1 for a text that must not be empty.
+  // The range of a number, both ends included, in bytes, bytes per second, milliseconds or permission bits; how many
+  // items a list may hold; 1 for a text that must not be empty.
   std::uint64_t least;
   std::uint64_t most;
   std::string_view help;  // one sentence

@@ -81,11 +81,12 @@ TEST(Load, LetsFileThenEnvironmentThenFlagsWin) {
 
 TEST(Load, ReadsEveryKindOfValueFromAFile) {
   const ConfigFile file(R"(
-listen = ["127.0.0.1:1", "[::1]:65535", "0.0.0.0:0", "[::]:0"]
+listen = ["127.0.0.1:1", "[::1]:65535", "0.0.0.0:0", "[::]:0", "unix:/run/lazaret.sock"]
 data = "/srv/lazaret"
 drain_timeout = "5m"
 log = { format = "json", level = "debug" }
 http.min_body_rate = "2KiB/s"
+http.socket_mode = "0666"
 [signatures]
 test_set = true
 [engine]
@@ -100,11 +101,12 @@ private_networks = "10.0.0.0/8,::1"
   const auto loaded = Load(kRoot, file.path(), {});
   ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
   Config expected;
-  expected.listen = {{"127.0.0.1", 1}, {"::1", 65535}, {"0.0.0.0", 0}, {"::", 0}};
+  expected.listen = {{"127.0.0.1", 1}, {"::1", 65535}, {"0.0.0.0", 0}, {"::", 0}, {"", 0, "/run/lazaret.sock"}};
   expected.data = "/srv/lazaret";
   expected.drain_timeout = std::chrono::minutes(5);
   expected.log = {LogFormat::kJson, LogLevel::kDebug};
   expected.http.min_body_rate = 2048;
+  expected.http.socket_mode = 0666;
   expected.signatures.test_set = true;
   expected.engine.user = "scan";
   expected.engine.scanner_program = "/opt/lazaret-scanner";
@@ -231,8 +233,8 @@ TEST(Load, RefusesBadAddresses) {
     return problems.size() == 1 ? problems.front() : "none or several";
   };
   EXPECT_EQ(problem("127.0.0.1"),
-            "--listen: \"127.0.0.1\" has no port (allowed: 1 to 64 of ADDRESS:PORT, such as 127.0.0.1:8484 or "
-            "[::1]:8484)");
+            "--listen: \"127.0.0.1\" has no port (allowed: 1 to 64 of ADDRESS:PORT or unix:/PATH, such as "
+            "127.0.0.1:8484 or [::1]:8484)");
   EXPECT_THAT(problem("127.0.0.1:"), HasSubstr("has no port from 0 to 65535"));
   EXPECT_THAT(problem("127.0.0.1:x"), HasSubstr("has no port from 0 to 65535"));
   EXPECT_THAT(problem("127.0.0.1:65536"), HasSubstr("has no port from 0 to 65535"));
@@ -286,6 +288,33 @@ TEST(Load, RefusesBadServers) {
 
 TEST(Load, ClamdNeedsServers) {
   EXPECT_THAT(ProblemsOfFlag("engine.kind", "clamd"), ElementsAre(HasSubstr("engine.clamd names no server")));
+}
+
+TEST(Load, TakesPathsOfUnixSocketsThatFit) {
+  const std::string longest = "/" + std::string(106, 'x');
+  const auto loaded = Load(kRoot, std::nullopt, {Flag("listen", "unix:" + longest + ",unix:/run/a:b.sock")});
+  ASSERT_TRUE(loaded) << loaded.error().front();
+  EXPECT_EQ(loaded->config.listen.front().path, longest);
+  EXPECT_EQ(loaded->config.listen.back().Text(), "unix:/run/a:b.sock");
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:" + longest + "x"),
+              ElementsAre(HasSubstr("has a path of 108 bytes; a Unix socket has at most 107 (allowed: ")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:run/a"), ElementsAre(HasSubstr("\"unix:run/a\" has no absolute path")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:"), ElementsAre(HasSubstr("\"unix:\" has no absolute path")));
+  EXPECT_THAT(ProblemsOf("listen = \"unix:/a\\u0000b\""), ElementsAre(HasSubstr("holds a zero byte")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:/a,unix:/b,unix:/a"), ElementsAre(HasSubstr("unix:/a is given twice")));
+}
+
+TEST(Load, TakesPermissionBitsInOctal) {
+  EXPECT_TRUE(ProblemsOfFlag("http.socket_mode", "0").empty());
+  EXPECT_TRUE(ProblemsOfFlag("http.socket_mode", "777").empty());
+  EXPECT_THAT(ProblemsOfFlag("http.socket_mode", "1000"),
+              ElementsAre("--http.socket_mode: 1000 is out of range (allowed: octal, 0000 to 0777)"));
+  EXPECT_THAT(ProblemsOfFlag("http.socket_mode", "0680"),
+              ElementsAre("--http.socket_mode: \"0680\" is no octal number such as 0660 (allowed: octal, 0000 to "
+                          "0777)"));
+  EXPECT_THAT(ProblemsOf("http.socket_mode = 660"),
+              ElementsAre("1:20: http.socket_mode: is a number but must be a string with an octal number, such as "
+                          "\"0660\" (allowed: octal, 0000 to 0777)"));
 }
 
 TEST(Load, ShowsAllProblemsTogether) {

@@ -29,6 +29,7 @@ std::string_view WantedType(Kind kind) {
     case Kind::kRate: return "a rate: a string such as \"1KiB/s\", or a whole number of bytes per second";
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
+    case Kind::kMode: return "a string with an octal number, such as \"0660\"";
     case Kind::kTexts:
     case Kind::kListen:
     case Kind::kServers: return "a list of strings";

@@ -106,6 +106,18 @@ TEST(ParseDuration, NeedsAUnit) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(ParseDuration(text), expected) << '"' << text << '"';
 }
 
+TEST(ParseMode, TakesOctalDigitsOnly) {
+  EXPECT_EQ(ParseMode("0"), 0u);
+  EXPECT_EQ(ParseMode("660"), 0660u);
+  EXPECT_EQ(ParseMode("0660"), 0660u);
+  EXPECT_EQ(ParseMode("1777777777777777777777"), UINT64_MAX);
+  EXPECT_EQ(ParseMode("2000000000000000000000"), kOutOfRange);
+  EXPECT_EQ(ParseMode("-1"), kOutOfRange);
+  for (const std::string_view text : {"", "8", "0o660", "0x1b0", "rw-rw----", " 660", "660 "}) {
+    EXPECT_EQ(ParseMode(text), kSyntax) << text;
+  }
+}
+
 TEST(Format, UsesTheLargestExactUnit) {
   EXPECT_EQ(FormatSize(0), "0B");
   EXPECT_EQ(FormatSize(1), "1B");
@@ -115,6 +127,8 @@ TEST(Format, UsesTheLargestExactUnit) {
   EXPECT_EQ(FormatSize(500'000'000), "500MB");
   EXPECT_EQ(FormatSize(1500), "1500B");
   EXPECT_EQ(FormatRate(1024), "1KiB/s");
+  EXPECT_EQ(FormatMode(0660), "0660");
+  EXPECT_EQ(FormatMode(07), "0007");
   EXPECT_EQ(FormatDuration(milliseconds(0)), "0s");
   EXPECT_EQ(FormatDuration(milliseconds(1500)), "1500ms");
   EXPECT_EQ(FormatDuration(seconds(90)), "90s");

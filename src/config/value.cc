@@ -8,11 +8,13 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/unix_socket.h"
 #include "config/units.h"
 
 namespace lazaret::config {
 namespace {
 
+constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::array<std::pair<std::string_view, LogFormat>, 2> kLogFormats = {
     {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"debug", LogLevel::kDebug},
@@ -42,6 +44,7 @@ std::string_view WhatItIsNot(Kind kind) {
     case Kind::kSize: return " is not a size such as 64KiB, 2GiB, 500MB or 4096";
     case Kind::kRate: return " is not a rate such as 1KiB/s";
     case Kind::kDuration: return " is not a time with its unit such as 500ms, 30s, 5m, 2h or 7d";
+    case Kind::kMode: return " is no octal number such as 0660";
     default: return " is not one of the possible values";
   }
 }
@@ -51,6 +54,7 @@ std::expected<std::uint64_t, std::string> ReadNumber(const Field& field, std::st
     switch (field.kind) {
       case Kind::kSize: return ParseSize(text);
       case Kind::kRate: return ParseRate(text);
+      case Kind::kMode: return ParseMode(text);
       case Kind::kDuration: {
         const auto duration = ParseDuration(text);
         if (!duration) return std::unexpected(duration.error());
@@ -86,7 +90,19 @@ bool IsAddress(int family, const std::string& host) {
   return ::inet_pton(family, host.c_str(), &address) == 1;
 }
 
+std::expected<ListenAddress, std::string> ReadSocketPath(const Field& field, std::string_view path) {
+  const std::string shown = Quoted(std::string(kUnixPrefix) + std::string(path));
+  if (!path.starts_with('/')) return Refuse(field, shown + " has no absolute path");
+  if (path.find('\0') != path.npos) return Refuse(field, shown + " holds a zero byte");
+  if (path.size() > kMaxSocketPath) {
+    return Refuse(field, shown + " has a path of " + std::to_string(path.size()) +
+                             " bytes; a Unix socket has at most " + std::to_string(kMaxSocketPath));
+  }
+  return ListenAddress{.host = {}, .port = 0, .path = std::string(path)};
+}
+
 std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::string_view text) {
+  if (text.starts_with(kUnixPrefix)) return ReadSocketPath(field, text.substr(kUnixPrefix.size()));
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
   std::string_view host = text.substr(0, colon);
@@ -229,7 +245,8 @@ struct Reader {
   }
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
     return Put(place, ReadList<ListenAddress>(
-                          field, values, ReadAddress, +[](const ListenAddress& address) { return address.port == 0; }));
+                          field, values, ReadAddress,
+                          +[](const ListenAddress& address) { return address.path.empty() && address.port == 0; }));
   }
   std::expected<void, std::string> operator()(EngineKind* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kEngines));
@@ -248,7 +265,12 @@ struct Shower {
 
   std::string operator()(std::uint64_t* (*place)(Config&)) {
     const std::uint64_t value = *place(config);
-    return kind == Kind::kSize ? FormatSize(value) : kind == Kind::kRate ? FormatRate(value) : std::to_string(value);
+    switch (kind) {
+      case Kind::kSize: return FormatSize(value);
+      case Kind::kRate: return FormatRate(value);
+      case Kind::kMode: return FormatMode(value);
+      default: return std::to_string(value);
+    }
   }
   std::string operator()(milliseconds* (*place)(Config&)) { return FormatDuration(*place(config)); }
   std::string operator()(bool* (*place)(Config&)) { return *place(config) ? "true" : "false"; }
@@ -265,6 +287,7 @@ struct Shower {
 }  // namespace
 
 std::string ListenAddress::Text() const {
+  if (!path.empty()) return std::string(kUnixPrefix) + path;
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }

@@ -71,8 +71,9 @@ constexpr std::array<Call<Api>, 8> Api::kCalls = {
 };
 
 std::vector<std::string_view> Api::Routes() {
-  std::vector<std::string_view> names = {Router::kUnknownRoute, Router::kBadHeadRoute};
-  for (const Call<Api>& call : kCalls) names.push_back(call.pattern);
+  std::vector<std::string_view> names = PatternsOf<Api>(kCalls);
+  names.push_back(Router::kUnknownRoute);
+  names.push_back(Router::kBadHeadRoute);
   return names;
 }
 

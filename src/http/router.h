@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <span>
 #include <string>
@@ -39,6 +40,16 @@ std::vector<Route> BindRoutes(Owner& owner, std::span<const Call<Owner>> calls) 
                       [&owner, answer = call.answer](Exchange& exchange) { return (owner.*answer)(exchange); }});
   }
   return routes;
+}
+
+// Each pattern of the table once.
+template <class Owner>
+std::vector<std::string_view> PatternsOf(std::span<const Call<Owner>> calls) {
+  std::vector<std::string_view> patterns;
+  for (const Call<Owner>& call : calls) {
+    if (std::ranges::find(patterns, call.pattern) == patterns.end()) patterns.push_back(call.pattern);
+  }
+  return patterns;
 }
 
 // Finds the route of each request and has it answered; what has no route, or fails on the way, gets a problem. The

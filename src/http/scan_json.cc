@@ -37,6 +37,12 @@ void AppendVerdict(std::string& out, const Verdict& verdict) {
 
 }  // namespace
 
+std::string VerdictMembers(const Verdict& verdict) {
+  std::string out;
+  AppendVerdict(out, verdict);
+  return out;
+}
+
 std::string EngineJson(const EngineInfo& engine) {
   std::string out = fmt::format(R"({{"name":"{}","version":"{}","signature_set":"{}")", EscapeJson(engine.name),
                                 EscapeJson(engine.version), EscapeJson(engine.signature_label));

@@ -20,8 +20,6 @@ Result<std::unique_ptr<AsyncSide>> AsyncSide::Open(AsyncParts parts) {
       embedded::SqliteJobQueue::Open(MakeQueueSettings(parts.config, parts.data), parts.disk, parts.clock, parts.log);
   if (queue) {
     side->works_ = true;
-    const JobCounts counts = (*queue)->Counts();
-    parts.log.Info("job queue", {{"queued", counts.queued}, {"done", counts.done}, {"dead_letters", counts.dead}});
     adopt(*std::move(queue));
   } else {
     parts.log.Error("job queue cannot be used: submits are refused, all else goes on", {{"error", queue.error().what}});

@@ -26,6 +26,7 @@
 #include "http/api.h"
 #include "http/server.h"
 #include "main/async_side.h"
+#include "main/control_server.h"
 #include "main/data_directory.h"
 #include "main/engine_side.h"
 #include "main/settings.h"
@@ -81,6 +82,9 @@ class App {
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
+    auto control = ControlServer::Listen(data_.path(), async_->queue(), clock_, log_, metrics_);
+    if (!control) return std::unexpected(control.error());
+    control_ = *std::move(control);
     AddGauges();
     return {};
   }
@@ -91,6 +95,7 @@ class App {
     engine_->Start();
     async_->Start();
     server_->Start();
+    control_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
       if (!error) return;
@@ -143,6 +148,7 @@ class App {
     const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
     async_->StopTaking();
     co_await server_->Drain(deadline);
+    co_await control_->Stop(deadline);
     co_await async_->Stop(deadline);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
@@ -166,6 +172,7 @@ class App {
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<ControlServer> control_;
 };
 
 int RefuseToStart(Log& log, const Error& error) {
@@ -177,6 +184,7 @@ int RefuseToStart(Log& log, const Error& error) {
 
 int RunServer(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit (ulimit -f) is an error like a full disk, not an end
   Log log(config.log.format, config.log.level);
   ::umask(0077);  // verdicts and contents are nobody else's business
   if (auto possible = EngineSide::Check(config); !possible) return RefuseToStart(log, possible.error());

@@ -92,6 +92,7 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
   return {
       .scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
       .max_lookup = config.http.max_lookup,
+      .max_wait = config.http.max_wait,
       .limits_json = fmt::format(
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
@@ -99,11 +100,13 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
           config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
                                                            : config.engine.max_file_size,
           config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
-          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup)};
+          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
+          static_cast<double>(config.http.max_wait.count()) / 1000, config.jobs.max_waiting, config.jobs.disk_budget)};
 }
 
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
   http::ServerSettings settings{.listen = {},
+                                .socket_mode = static_cast<mode_t>(config.http.socket_mode),
                                 .threads = Threads(config),
                                 .max_connections = max_connections,
                                 .connection = {.max_head = config.http.max_head_size,

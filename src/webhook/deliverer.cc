@@ -119,7 +119,7 @@ aio::Task<> Deliverer::Admit(Delivery delivery) {
   const SteadyTime start_by = clock_.SteadyNow() + kLongestWait;
   auto url = policy_.Accept(delivery.callback.url);
   if (!url) {
-    co_await GiveUp(delivery, "", url.error().what, start_by);
+    co_await GiveUp(delivery, delivery.attempts, "", url.error().what, start_by);
     co_return;
   }
   for (SteadyTime now = clock_.SteadyNow(); now < start_by; now = clock_.SteadyNow()) {
@@ -162,7 +162,7 @@ aio::Task<> Deliverer::Deliver(HostQueue::Entry entry, SteadyTime started) {
     } else {
       const std::string why = status ? fmt::format("answered with status {}", *status) : status.error().what;
       if ((status && *status == kGone) || delivery.attempts + 1 >= settings_.attempts) {
-        co_await GiveUp(delivery, entry.url.host, why, lease_end);
+        co_await GiveUp(delivery, delivery.attempts + 1, entry.url.host, why, lease_end);
       } else {
         telemetry_.OnDelivery(DeliveryEvent::kFailed);
         log_.Info("callback failed", {{"host", entry.url.host},
@@ -202,13 +202,13 @@ aio::Task<> Deliverer::Postpone(const Delivery& delivery, SteadyTime lease_end) 
   co_await Record([this, number = delivery.number, pause] { return outbox_.Postpone(number, pause); }, lease_end);
 }
 
-aio::Task<> Deliverer::GiveUp(const Delivery& delivery, std::string_view host, std::string_view why,
-                              SteadyTime lease_end) {
+aio::Task<> Deliverer::GiveUp(const Delivery& delivery, std::uint32_t attempts, std::string_view host,
+                              std::string_view why, SteadyTime lease_end) {
   telemetry_.OnDelivery(DeliveryEvent::kGivenUp);
   log_.Warning("callback given up", {{"host", host},
                                      {"message", delivery.message_id},
                                      {"id", delivery.id.Hex()},
-                                     {"attempts", delivery.attempts + (host.empty() ? 0 : 1)},
+                                     {"attempts", attempts},
                                      {"error", why}});
   co_await Close(delivery, lease_end);
 }

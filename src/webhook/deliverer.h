@@ -3,6 +3,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <random>
@@ -60,7 +62,8 @@ class Deliverer {
   aio::Task<Result<unsigned>> Post(const HostQueue::Entry& entry);
   aio::Task<> Close(const Delivery& delivery, SteadyTime lease_end);
   aio::Task<> Postpone(const Delivery& delivery, SteadyTime lease_end);
-  aio::Task<> GiveUp(const Delivery& delivery, std::string_view host, std::string_view why, SteadyTime lease_end);
+  aio::Task<> GiveUp(const Delivery& delivery, std::uint32_t attempts, std::string_view host, std::string_view why,
+                     SteadyTime lease_end);
   aio::Task<> Record(std::function<aio::Task<Result<void>>()> change, SteadyTime lease_end);
   void NoteOutbox(const Error* error);
   std::function<void(std::exception_ptr)> LogException();

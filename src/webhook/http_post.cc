@@ -11,62 +11,24 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/basic_parser.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "aio/deadline.h"
+#include "webhook/answer_reader.h"
 
 namespace lazaret::webhook {
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using asio::ip::tcp;
 
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-
-// Keeps the status of a response and drops everything else.
-class StatusParser final : public http::basic_parser<false> {
- public:
-  using string_view = boost::beast::string_view;
-  using error_code = boost::beast::error_code;
-
-  StatusParser() {
-    header_limit(kMaxAnswerHead);
-    body_limit(boost::none);  // it would refuse the head of a body that is too long
-    eager(true);
-  }
-  unsigned status() const { return status_; }
-
- private:
-  void on_request_impl(http::verb, string_view, string_view, int, error_code&) override {}
-  void on_response_impl(int status, string_view, int, error_code&) override { status_ = static_cast<unsigned>(status); }
-  void on_field_impl(http::field, string_view, string_view, error_code&) override {}
-  void on_header_impl(error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-  std::size_t on_body_impl(string_view body, error_code& failed) override { return Drop(body, failed); }
-  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code& failed) override {
-    return Drop(body, failed);
-  }
-  void on_finish_impl(error_code&) override {}
-
-  std::size_t Drop(string_view body, error_code& failed) {
-    dropped_ += body.size();
-    if (dropped_ > kMaxAnswerBody) failed = http::error::body_limit;
-    return body.size();
-  }
-
-  unsigned status_ = 0;
-  std::size_t dropped_ = 0;
-};
 
 std::string HeadOf(const PostRequest& request) {
   std::string head = fmt::format("POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: lazaret/{}\r\n", request.url.target,
@@ -183,62 +145,19 @@ class HttpPoster::Attempt {
       co_return Fail(Errc::kDisconnected, fmt::format("{} did not take the message: {}", url_.host, failed.message()));
     }
     doing_ = "waiting for the answer";
-    Input<Stream> input(stream);
-    for (std::size_t interim = 0; interim <= kMaxInterimAnswers; ++interim) {
-      StatusParser parser;
-      while (!parser.is_header_done()) {
-        if (const auto failure = co_await input.Feed(parser)) {
-          co_return Fail(failure->first, fmt::format("{} {}", url_.host, failure->second));
-        }
-      }
-      if (parser.status() / 100 == 1) continue;
-      status_ = parser.status();
-      while (!parser.is_done() && !co_await input.Feed(parser)) {
-      }
-      co_return Result<void>{};
+    AnswerReader answer;
+    std::array<char, 4096> bytes;
+    while (!answer.is_done()) {
+      const auto [ended, count] = co_await stream.async_read_some(asio::buffer(bytes), kTuple);
+      if (ended) break;
+      const auto taken = answer.Feed({bytes.data(), count});
+      if (!taken) co_return Fail(taken.error().code, fmt::format("{} {}", url_.host, taken.error().what));
+      status_ = answer.status();
     }
-    co_return Fail(Errc::kMalformed, fmt::format("{} does not come to an answer", url_.host));
+    if (status_) co_return Result<void>{};
+    co_return Fail(Errc::kDisconnected,
+                   fmt::format("{} closed the connection before the end of its answer", url_.host));
   }
-
-  // What has come and was not parsed yet.
-  template <class Stream>
-  class Input {
-   public:
-    explicit Input(Stream& stream) : stream_(stream) {}
-
-    // Parses what is there, and reads first when that is not enough.
-    aio::Task<std::optional<std::pair<Errc, std::string>>> Feed(StatusParser& parser) {
-      boost::beast::error_code failed = http::error::need_more;
-      if (used_ > 0) Parse(parser, failed);
-      if (failed == http::error::need_more) {
-        const auto [ended, count] =
-            co_await stream_.async_read_some(asio::buffer(bytes_.data() + used_, bytes_.size() - used_), kTuple);
-        if (ended) {
-          failed = {};
-          parser.put_eof(failed);
-          if (!failed && parser.is_done()) co_return std::nullopt;
-          co_return std::pair(Errc::kDisconnected, std::string("closed the connection before the end of its answer"));
-        }
-        used_ += count;
-        failed = {};
-        Parse(parser, failed);
-      }
-      if (!failed || failed == http::error::need_more) co_return std::nullopt;
-      co_return std::pair(Errc::kMalformed, fmt::format("answered what is not HTTP or too long: {}", failed.message()));
-    }
-
-   private:
-    void Parse(StatusParser& parser, boost::beast::error_code& failed) {
-      const std::size_t taken = parser.put(asio::buffer(bytes_.data(), used_), failed);
-      used_ -= taken;
-      std::memmove(bytes_.data(), bytes_.data() + taken, used_);
-      if (failed == http::error::need_more && used_ == bytes_.size()) failed = http::error::buffer_overflow;
-    }
-
-    Stream& stream_;
-    std::array<char, kMaxAnswerHead> bytes_;
-    std::size_t used_ = 0;
-  };
 
   HttpPoster& poster_;
   const PostRequest& request_;

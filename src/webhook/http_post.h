@@ -16,10 +16,7 @@
 
 namespace lazaret::webhook {
 
-inline constexpr std::size_t kMaxAnswerHead = 16 * 1024;  // bytes of status line and fields
-inline constexpr std::size_t kMaxAnswerBody = 64 * 1024;  // bytes that are read, and thrown away
-inline constexpr std::size_t kMaxInterimAnswers = 4;      // with a status of 1xx, before the one that counts
-inline constexpr std::size_t kMaxAddresses = 8;           // of one name that are tried
+inline constexpr std::size_t kMaxAddresses = 8;  // of one name that are tried
 
 struct PostRequest {
   CallbackUrl url;
@@ -41,7 +38,7 @@ class HttpPoster {
   // The status that came back, whatever it is (200 to 999). It counts from the moment the head of the answer is there;
   // the body only is awaited so that the receiver can end in good order. Everything until then must be over at
   // `deadline`. Failures say what happened with host and address alone: kTimeout; kUnavailable when there is no
-  // connection or no trust; kDisconnected; kMalformed for an answer that is not HTTP or over a limit, or when every
+  // connection or no trust; kDisconnected; kMalformed for an answer that AnswerReader refuses, or when every
   // address is refused by the policy.
   aio::Task<Result<unsigned>> Post(PostRequest request, SteadyTime deadline);
 

@@ -52,7 +52,7 @@ struct Reserved {
 };
 const std::vector<Reserved> kReserved = {
     {"clamav.h", {"scanner"}},
-    {"boost/beast", {}},  // docs/decisions/0002
+    {"boost/beast", {"webhook"}},  // answers to our own requests only: docs/decisions/0002
     {"sqlite3", {"embedded"}},
     {"hiredis", {}},
     {"prometheus/", {"metrics"}},

@@ -1,8 +1,9 @@
 // The server is killed again and again while files are submitted; what it has promised is kept all the same.
 //
-//   LAZARET_CHAOS_ROUNDS  rounds, each with one kill (default 4; the full run has 20)
-//   LAZARET_CHAOS_FILES   files that are submitted in each round (default 75; the full run has 2000)
-//   LAZARET_CHAOS_SEED    of everything that is random (default: another one each time; it is printed)
+// It takes (LAZARET_ is the prefix of the server's own settings)
+//   CHAOS_ROUNDS  rounds, each with one kill (default 4; the full run has 20)
+//   CHAOS_FILES   files that are submitted in each round (default 75; the full run has 2000)
+//   CHAOS_SEED    of everything that is random (default: another one each time; it is printed)
 #include <boost/json/value.hpp>
 
 #include <atomic>
@@ -55,9 +56,7 @@ Sample MakeSample(std::uint64_t seed, unsigned number) {
 
 class AsyncKill : public AsyncTest {
  protected:
-  AsyncKill() {
-    std::cout << fmt::format("{} kills, {} files between them, LAZARET_CHAOS_SEED={}\n", rounds_, files_, seed_);
-  }
+  AsyncKill() { std::cout << fmt::format("{} kills, {} files between them, CHAOS_SEED={}\n", rounds_, files_, seed_); }
 
   void StartAgain() {
     Launch({"--set", "http.max_parts=10"});
@@ -74,7 +73,10 @@ class AsyncKill : public AsyncTest {
       if (first >= end) return;
       std::vector<Sample> samples;
       for (unsigned i = first; i < std::min(first + wanted, end); ++i) samples.push_back(MakeSample(seed_, i));
-      while (!SubmitOnce(samples, random)) Pause(milliseconds(5));
+      if (!Eventually([&] { return SubmitOnce(samples, random); })) {
+        ADD_FAILURE() << "a submit is not taken at all";
+        return;
+      }
     }
   }
 
@@ -124,9 +126,9 @@ class AsyncKill : public AsyncTest {
     StartAgain();
   }
 
-  const std::uint64_t rounds_ = FromEnvironment("LAZARET_CHAOS_ROUNDS", 4);
-  const std::uint64_t files_ = FromEnvironment("LAZARET_CHAOS_FILES", 75);
-  const std::uint64_t seed_ = FromEnvironment("LAZARET_CHAOS_SEED", std::random_device{}());
+  const std::uint64_t rounds_ = FromEnvironment("CHAOS_ROUNDS", 4);
+  const std::uint64_t files_ = FromEnvironment("CHAOS_FILES", 75);
+  const std::uint64_t seed_ = FromEnvironment("CHAOS_SEED", std::random_device{}());
   std::atomic<std::uint16_t> port_now_ = 0;
   std::atomic<unsigned> next_ = 0;
   std::atomic<unsigned> promises_ = 0;

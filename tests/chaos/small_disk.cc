@@ -31,10 +31,11 @@ std::uint64_t SmallDisk::FreeBytes() const {
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
-void SmallDisk::Fill() const {
+void SmallDisk::Take(std::uint64_t bytes) const {
   const UniqueFd file(::open(Filler().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   const std::string block(4096, 'f');
-  while (::write(file.Get(), block.data(), block.size()) > 0) {
+  for (std::uint64_t taken = 0; taken < bytes && ::write(file.Get(), block.data(), block.size()) > 0;) {
+    taken += block.size();
   }
 }
 

@@ -16,8 +16,9 @@ class SmallDisk {
 
   bool is_mounted() const { return is_mounted_; }
   std::uint64_t FreeBytes() const;
-  // Takes all the room that is left; Relieve gives it back.
-  void Fill() const;
+  // Takes so much room, as far as it is there; Relieve gives all of that back.
+  void Take(std::uint64_t bytes) const;
+  void Fill() const { Take(FreeBytes()); }
   void Relieve() const;
 
  private:

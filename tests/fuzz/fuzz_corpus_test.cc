@@ -17,6 +17,7 @@ int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
 int request_head_fuzz(const std::uint8_t* data, std::size_t size);
 int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
+int verdict_encoding_fuzz(const std::uint8_t* data, std::size_t size);
 int zip_check_fuzz(const std::uint8_t* data, std::size_t size);
 }
 
@@ -53,7 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Target{"chunked_fuzz", chunked_fuzz}, Target{"clamd_reply_fuzz", clamd_reply_fuzz},
                       Target{"digest_field_fuzz", digest_field_fuzz}, Target{"multipart_fuzz", multipart_fuzz},
                       Target{"query_fuzz", query_fuzz}, Target{"request_head_fuzz", request_head_fuzz},
-                      Target{"scanner_protocol_fuzz", scanner_protocol_fuzz}, Target{"zip_check_fuzz", zip_check_fuzz}),
+                      Target{"scanner_protocol_fuzz", scanner_protocol_fuzz},
+                      Target{"verdict_encoding_fuzz", verdict_encoding_fuzz}, Target{"zip_check_fuzz", zip_check_fuzz}),
     [](const auto& target) { return std::string(target.param.name); });
 
 }  // namespace

@@ -157,6 +157,16 @@ TEST_P(ScriptedServer, IsBelievedWhenItBehaves) {
   }
 }
 
+TEST(ScriptedFildes, IsSentTheBytesWhenItTakesNoDescriptor) {
+  TestDirectory root;
+  ScriptedClamd clamd(root, false, {.reply = "{}: Test.Subject FOUND\0"s, .refuses_descriptors = true});
+  PoolRunner runner(PoolOf({clamd.address()}));
+  ASSERT_TRUE(runner.BecomesReady());
+  const auto verdict = runner.Scan(Padding(kBig));
+  ASSERT_TRUE(verdict) << verdict.error().what;
+  EXPECT_THAT(verdict->signatures(), testing::ElementsAre("Test.Subject")) << verdict->detail();
+}
+
 TEST(ScriptedStream, ShowsItsSizeLimitThoughTheUploadIsCutOff) {
   TestDirectory root;
   ScriptedClamd clamd(root, true, {.reply = "INSTREAM size limit exceeded. ERROR\0"s, .at_once = true});
@@ -197,18 +207,17 @@ TEST_P(ScriptedServer, IsNotGivenMoreThanItsConnections) {
   PoolRunner runner(PoolOf({clamd.address()}));
   ASSERT_TRUE(runner.BecomesReady());
   EXPECT_EQ(runner.pool().Slots(), 2u);
-  std::vector<std::future<Result<Verdict>>> scans;
-  for (int i = 0; i < 3; ++i) scans.push_back(runner.StartScan(Padding(100), milliseconds(500)));
-  int timed_out = 0;
-  int refused = 0;
-  for (auto& scan : scans) {
-    const auto verdict = scan.get();
-    timed_out += verdict && verdict->reason() == Reason::kTimeout;
-    refused += !verdict && verdict.error().code == Errc::kUnavailable;
-  }
-  EXPECT_EQ(timed_out, 2);
-  EXPECT_EQ(refused, 1) << "no connection became free in time";
+  const auto cancel_first = runner.StartCancellable(Padding(100));
+  runner.StartCancellable(Padding(101));
+  ASSERT_TRUE(Eventually([&] { return clamd.scripted_scans() == 2; }));
+  const auto third = runner.Scan(Padding(102), milliseconds(200));
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error(), (Error{Errc::kUnavailable, "no clamd connection became free in time"}));
   EXPECT_EQ(clamd.scripted_scans(), 2);
+  cancel_first();
+  const auto fourth = runner.Scan(Padding(102), seconds(1));
+  ASSERT_TRUE(fourth) << "a place is free again: " << fourth.error().what;
+  EXPECT_EQ(fourth->reason(), Reason::kTimeout);
 }
 
 TEST_P(ScriptedServer, IsLeftAloneAfterFailuresInARow) {

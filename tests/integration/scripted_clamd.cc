@@ -150,7 +150,10 @@ void ScriptedClamd::Serve(UniqueFd socket) {
     const auto content = ReceiveStream(socket, script_.at_once);
     if (content) Answer(socket, "stream", *content);
   }
-  if (command == "zFILDES") {
+  if (command == "zFILDES" && script_.refuses_descriptors) {
+    ReceiveFile(socket);
+    SendAll(socket, "No file descriptor received. ERROR\0"sv);
+  } else if (command == "zFILDES") {
     if (const auto content = ReceiveFile(socket)) Answer(socket, "fd[12]", *content);
   }
   std::lock_guard lock(mutex_);

@@ -23,6 +23,7 @@ struct Script {
   bool at_once = false;    // without reading the upload
   bool reset = false;      // instead of an orderly end
   bool stay_open = false;  // until the client closes
+  bool refuses_descriptors = false;
   std::string version_after = "ClamAV 1.4.6/28129/Mon Nov 23 07:00:00 2026";  // from then on; empty: no answer
 };
 
