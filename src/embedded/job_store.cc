@@ -29,16 +29,16 @@ std::unexpected<Error> NotFound(const Digest& id, std::string_view what) {
 Result<void> CheckRoom(const QueueState& state, const JobPolicy& policy, std::uint64_t size) {
   if (size > policy.max_bytes) {
     return Fail(Errc::kTooLarge,
-                fmt::format("the content of {} bytes is larger than the whole job queue may be (queue.max_bytes, {})",
+                fmt::format("the content of {} bytes is larger than the whole job queue may be (jobs.disk_budget, {})",
                             size, policy.max_bytes));
   }
   if (state.unfinished() >= policy.max_jobs) {
     return Fail(Errc::kOverloaded,
-                fmt::format("the job queue is full: {} jobs wait (queue.max_jobs)", policy.max_jobs));
+                fmt::format("the job queue is full: {} jobs wait (jobs.max_waiting)", policy.max_jobs));
   }
   if (state.bytes > policy.max_bytes - size) {
     return Fail(Errc::kOverloaded, fmt::format("the job queue is full: its contents take {} of {} bytes "
-                                               "(queue.max_bytes)",
+                                               "(jobs.disk_budget)",
                                                state.bytes, policy.max_bytes));
   }
   return {};

@@ -184,6 +184,7 @@ int RefuseToStart(Log& log, const Error& error) {
 
 int RunServer(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit (ulimit -f) is an error like a full disk, not an end
   Log log(config.log.format, config.log.level);
   ::umask(0077);  // verdicts and contents are nobody else's business
   if (auto possible = EngineSide::Check(config); !possible) return RefuseToStart(log, possible.error());

@@ -92,6 +92,7 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
   return {
       .scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
       .max_lookup = config.http.max_lookup,
+      .max_wait = config.http.max_wait,
       .limits_json = fmt::format(
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",

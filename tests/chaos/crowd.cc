@@ -92,6 +92,10 @@ bool Crowd::SendAllButTheEnd() {
   return true;
 }
 
+void Crowd::SendTheEnd() {
+  for (Client& client : clients_) (void)Send(client, client.request.size());
+}
+
 void Crowd::Finish(const std::function<void(std::size_t, const Result<HttpResponse>&)>& on_answer) {
   std::size_t waiting = clients_.size();
   for (std::size_t number = 0; number < clients_.size(); ++number) {

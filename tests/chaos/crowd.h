@@ -25,6 +25,8 @@ class Crowd {
   // Sends all of every request but its last byte: all of them are under way then, and none can be answered. False when
   // that takes longer than kPatience.
   bool SendAllButTheEnd();
+  // Sends the rest, small enough to go out at once; Finish need not.
+  void SendTheEnd();
   // Sends the rest and calls `on_answer` with the number of a client, counted from 0, and its answer. Returns when
   // each has been answered or has lost its connection, or after kPatience without any progress.
   void Finish(const std::function<void(std::size_t, const Result<HttpResponse>&)>& on_answer);

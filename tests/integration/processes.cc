@@ -57,6 +57,21 @@ std::uint64_t ResidentBytes(pid_t pid) {
   return 0;
 }
 
+milliseconds CpuTime(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t behind_name = line.rfind(')');
+  if (behind_name == line.npos) return milliseconds(0);
+  std::istringstream rest(line.substr(behind_name + 1));
+  std::string passed_over;
+  for (int field = 3; field < 14; ++field) rest >> passed_over;
+  std::int64_t user = 0;
+  std::int64_t system = 0;
+  rest >> user >> system;
+  return milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
+}
+
 bool Halt(pid_t pid) {
   return ::kill(pid, SIGSTOP) == 0 && Eventually([&] {
            const auto state = StateOf(pid);

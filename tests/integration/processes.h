@@ -20,6 +20,9 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 // Private and shared pages of its own in memory (VmRSS), in bytes; 0 when the process has gone.
 std::uint64_t ResidentBytes(pid_t pid);
 
+// What all its threads have used so far, in steps of the kernel's clock (10 ms); 0 when the process has gone.
+milliseconds CpuTime(pid_t pid);
+
 // Halts a process (SIGSTOP); false when it does not stand still within kPatience.
 bool Halt(pid_t pid);
 
