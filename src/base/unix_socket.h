@@ -15,8 +15,8 @@ namespace lazaret {
 inline constexpr std::size_t kMaxSocketPath = 107;
 
 // A connected, blocking, close-on-exec socket. Does not wait. kNotFound when nobody listens at `path`, kOverloaded when
-// whoever does has too many waiting, kUnavailable when it cannot be reached, kMalformed for a path that is too long; the
-// message names the path.
+// whoever does has too many waiting, kUnavailable when it cannot be reached, kMalformed for a path that is too long;
+// the message names the path.
 Result<UniqueFd> ConnectToUnixSocket(const std::filesystem::path& path);
 
 // A socket that is listened on, and its file, which goes when this does.

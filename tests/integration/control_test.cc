@@ -2,13 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/json/array.hpp>
@@ -26,6 +23,7 @@
 #include "http/sample_jobs.h"
 #include "integration/http_client.h"
 #include "integration/processes.h"
+#include "integration/run_lazaret.h"
 #include "integration/test_directory.h"
 #include "main/control_server.h"
 
@@ -37,55 +35,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
-
-struct Outcome {
-  int status;  // minus the number of the signal that ended it
-  std::string out;
-  std::string err;
-};
-
-// Runs `lazaret` with these arguments, and nothing of this process's environment but HOME, as `user` if there is one.
-Outcome RunLazaret(std::vector<std::string> arguments, const std::string& program = LAZARET_PROGRAM,
-                   std::optional<uid_t> user = {}) {
-  arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  std::string home = "HOME=/nonexistent";
-  std::array<char*, 2> environment = {home.data(), nullptr};
-  int ends[4];
-  if (::pipe2(ends, O_CLOEXEC) != 0 || ::pipe2(ends + 2, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-  const UniqueFd out(ends[0]);
-  const UniqueFd err(ends[2]);
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::dup2(ends[1], STDOUT_FILENO);
-    ::dup2(ends[3], STDERR_FILENO);
-    if (user && ::setresuid(*user, *user, *user) != 0) ::_exit(126);
-    ::execve(argv[0], argv.data(), environment.data());
-    ::_exit(127);
-  }
-  ::close(ends[1]);
-  ::close(ends[3]);
-  Outcome outcome{};
-  const auto drain = [](const UniqueFd& from, std::string& to) {
-    std::array<char, 65536> buffer;
-    const ssize_t n = ::read(from.Get(), buffer.data(), buffer.size());
-    if (n > 0) to.append(buffer.data(), static_cast<std::size_t>(n));
-    return n > 0;
-  };
-  for (bool more = true; more;) {
-    std::array<pollfd, 2> polled = {{{out.Get(), POLLIN, 0}, {err.Get(), POLLIN, 0}}};
-    if (::poll(polled.data(), polled.size(), 60'000) <= 0) ::kill(pid, SIGKILL);
-    more = false;
-    if (polled[0].revents != 0) more = drain(out, outcome.out);
-    if (polled[1].revents != 0) more = drain(err, outcome.err) || more;
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  return outcome;
-}
 
 // A control server of this process. Its jobs are only touched while no request is under way.
 class Control : public testing::Test {
