@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -24,6 +25,7 @@
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
 #include "http/api.h"
+#include "http/control_api.h"
 #include "http/server.h"
 #include "main/async_side.h"
 #include "main/control_server.h"
@@ -44,7 +46,11 @@ constexpr std::size_t kDiskThreads = 4;
 
 metrics::Metrics::Names MetricNames() {
   metrics::Metrics::Names names;
-  for (const std::string_view route : http::Api::Routes()) names.routes.push_back(route);
+  for (const auto& routes : {http::Api::Routes(), http::ControlApi::Routes()}) {
+    for (const std::string_view route : routes) {
+      if (std::ranges::find(names.routes, route) == names.routes.end()) names.routes.push_back(route);
+    }
+  }
   for (const Errc code : {Errc::kTooLarge, Errc::kOverloaded, Errc::kUnavailable, Errc::kTimeout}) {
     names.refusals.push_back(ToString(code));
   }

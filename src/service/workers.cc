@@ -154,10 +154,8 @@ aio::Task<Workers::End> Workers::JudgeContent(const LeasedJob& job) {
     co_return Dead(job, Reason::kContentLost, job.content.error().what);
   }
   VerdictPtr known = co_await scans_.FindFresh(job.lease.id);
-  // A passing verdict is what another attempt is for; but three scanners have died for one of engine-crashed.
-  if (known != nullptr && (!known->IsPassing() || known->reason() == Reason::kEngineCrashed)) {
-    co_return OnVerdict(job, std::move(known));
-  }
+  // A passing verdict is what another attempt is for.
+  if (known != nullptr && !known->IsPassing()) co_return OnVerdict(job, std::move(known));
   auto answer = co_await scans_.Scan(*job.content, SteadyTime::max(), Urgency::kQueued);
   if (answer) co_return OnVerdict(job, std::move(answer->verdict));
   if (stopping_) co_return End{End::What::kRelease, nullptr, {}};
