@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +14,7 @@
 #include "aio/broadcast.h"
 #include "aio/deadline.h"
 #include "aio/gather.h"
+#include "aio/handoff.h"
 #include "aio/task_group.h"
 
 namespace lazaret::aio {
@@ -81,6 +84,70 @@ TEST(Broadcast, WakesWaitersOnEveryThread) {
 TEST(Broadcast, GivesUpAtTheDeadline) {
   Broadcast<int> broadcast;
   EXPECT_EQ(RunTask(broadcast.Wait(After(milliseconds(5)))), std::nullopt);
+}
+
+TEST(Handoff, GivesAValueThatIsWaitedForOrNotYet) {
+  for (const bool before : {true, false}) {
+    Handoff<int> handoff;
+    asio::io_context io;
+    auto received = asio::co_spawn(io, handoff.Receive(Never()), asio::use_future);
+    if (!before) io.poll();
+    std::jthread giver([&] { EXPECT_TRUE(handoff.Give(5)); });
+    if (before) giver.join();
+    io.restart();
+    io.run();
+    EXPECT_EQ(received.get(), 5);
+    EXPECT_FALSE(handoff.Give(6));
+  }
+}
+
+TEST(Handoff, TellsTheGiverThatNobodyWaitsAnyMore) {
+  Handoff<std::unique_ptr<int>> handoff;
+  EXPECT_EQ(RunTask(handoff.Receive(After(milliseconds(5)))), std::nullopt);
+  EXPECT_TRUE(handoff.IsClosed());
+  auto value = std::make_unique<int>(5);
+  EXPECT_FALSE(handoff.Give(std::move(value)));
+  EXPECT_NE(value, nullptr) << "it is the giver's still";
+}
+
+TEST(Handoff, DestroysWhatNobodyReceives) {
+  const auto counted = [](int& destroyed) { return std::shared_ptr<int>(&destroyed, [](int* count) { ++*count; }); };
+  int destroyed = 0;
+  {
+    Handoff<std::shared_ptr<int>> handoff;
+    EXPECT_TRUE(handoff.Give(counted(destroyed)));
+    handoff.Close();
+    EXPECT_EQ(destroyed, 1);
+  }
+  // With the executor, after it was given.
+  auto handoff = std::make_shared<Handoff<std::shared_ptr<int>>>();
+  {
+    asio::io_context io;
+    asio::co_spawn(io, handoff->Receive(Never()), asio::detached);
+    io.poll();
+    EXPECT_TRUE(handoff->Give(counted(destroyed)));
+  }
+  EXPECT_EQ(destroyed, 2);
+  EXPECT_TRUE(handoff->IsClosed());
+}
+
+TEST(Handoff, ACancelledReceiverHasTheValueOrIsGone) {
+  for (const bool given : {true, false}) {
+    Handoff<int> handoff;
+    asio::io_context io;
+    asio::cancellation_signal cancel;
+    std::optional<int> received;
+    asio::co_spawn(
+        io, handoff.Receive(Never()),
+        asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, std::optional<int> v) { received = v; }));
+    io.poll();
+    if (given) EXPECT_TRUE(handoff.Give(5));
+    cancel.emit(asio::cancellation_type::terminal);
+    io.restart();
+    io.run();
+    EXPECT_EQ(received.has_value(), given);
+    EXPECT_FALSE(handoff.Give(6));
+  }
 }
 
 TEST(TaskGroup, CancelsAndWaitsForItsTasks) {

@@ -93,7 +93,7 @@ class JobQueue {
 
   // The four below answer kNotFound when the lease has been lost: another worker may have the job, or it was dropped.
   virtual aio::Task<Result<void>> Renew(Lease lease) = 0;
-  // The job is done, or a dead letter; its callbacks are due. A content that is no longer needed is deleted. `verdict`
+  // The job is done, or a dead letter, whose last attempt is counted; its callbacks are due. A content that is no longer needed is deleted. `verdict`
   // is durable when this returns.
   virtual aio::Task<Result<void>> Finish(Lease lease, VerdictPtr verdict, JobState end) = 0;
   // A scan ended without a verdict to keep: the attempt is counted, and the job may begin again after `pause`.

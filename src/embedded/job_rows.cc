@@ -51,7 +51,8 @@ constexpr std::string_view kWriteSql[] = {
     "UPDATE jobs SET state = 1, lane = ?2, available_at = ?3, token = NULL WHERE seq = ?1",
     "UPDATE jobs SET attempts = attempts + 1, note = ?2 WHERE seq = ?1",
     "UPDATE jobs SET lost = lost + 1 WHERE seq = ?1",
-    "UPDATE jobs SET state = ?2, lane = NULL, token = NULL, finished_at = ?3, verdict = ?4 WHERE seq = ?1",
+    "UPDATE jobs SET state = ?2, lane = NULL, token = NULL, finished_at = ?3, verdict = ?4, "
+    "attempts = attempts + (?2 = 4) WHERE seq = ?1",
     "UPDATE jobs SET content = 0, file = NULL WHERE seq = ?1",
     "UPDATE jobs SET lane = ?2, available_at = NULL WHERE available_at <= ?1 AND size <= ?3",
     "SELECT min(available_at) FROM jobs WHERE available_at IS NOT NULL",

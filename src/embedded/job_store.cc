@@ -142,19 +142,27 @@ Result<std::optional<Submitted>> JobStore::Submit(const Submission& submission) 
   }
   const ContentPlace place = submission.file ? ContentPlace::kFile : ContentPlace::kRow;
   const std::uint64_t file = submission.file ? submission.file->name().number : 0;
-  const auto seq = rows_.Insert(id, LaneOf(size), size, Now(), place, file);
+  const auto seq = Insert(id, size, place, file);
   if (!seq) return std::unexpected(seq.error());
   if (submission.file) {
     changes_.Adopt(submission.file);
   } else if (auto inserted = rows_.InsertContent(*seq, *submission.bytes); !inserted) {
     return std::unexpected(inserted.error());
   }
-  ++Counter(LaneOf(size));
-  changes_.state.bytes += size;
   if (submission.callback) {
     if (auto added = AddCallback(id, *submission.callback); !added) return std::unexpected(added.error());
   }
   return Submitted::kQueued;
+}
+
+Result<std::int64_t> JobStore::Insert(const Digest& id, std::uint64_t size, ContentPlace place, std::uint64_t file) {
+  const auto seq = rows_.Insert(id, LaneOf(size), size, Now(), place, file);
+  if (!seq) return seq;
+  // Each is greater than all that are there.
+  changes_.state.first_new = std::min(changes_.state.first_new, *seq);
+  changes_.state.bytes += size;
+  ++Counter(LaneOf(size));
+  return seq;
 }
 
 Result<void> JobStore::CheckMessages() const {
@@ -248,7 +256,7 @@ Result<void> JobStore::Revive(const Digest& id) {
   }
   if (auto room = embedded::CheckRoom(changes_.state, policy_, row.size); !room) return room;
   if (auto removed = rows_.Remove(row.seq); !removed) return removed;
-  const auto seq = rows_.Insert(id, LaneOf(row.size), row.size, Now(), row.place, row.file);
+  const auto seq = Insert(id, row.size, row.place, row.file);
   if (!seq) return std::unexpected(seq.error());
   if (row.place == ContentPlace::kRow) {
     if (auto moved = rows_.MoveContent(row.seq, *seq); !moved) return moved;
@@ -256,8 +264,6 @@ Result<void> JobStore::Revive(const Digest& id) {
   QueueState& state = changes_.state;
   Lower(state.dead);
   Lower(state.dead_bytes, row.size);
-  state.bytes += row.size;
-  ++Counter(LaneOf(row.size));
   return {};
 }
 

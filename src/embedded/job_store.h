@@ -59,6 +59,8 @@ class JobStore {
   };
   Result<Heads> Peek();
   Result<TakenRow> Take(std::int64_t seq, Lane from);
+  // Whether the job was submitted in this very transaction.
+  bool IsNew(std::int64_t seq) const { return seq >= changes_.state.first_new; }
 
   // Jobs whose leases are over count as lost and may begin again.
   Result<void> Reclaim();
@@ -84,6 +86,7 @@ class JobStore {
   Result<JobRow> FindLeased(const Lease& lease);
   // The row, unless it has expired.
   Result<std::optional<JobRow>> FindCurrent(const Digest& id);
+  Result<std::int64_t> Insert(const Digest& id, std::uint64_t size, ContentPlace place, std::uint64_t file);
   Result<void> AddCallback(const Digest& id, const Callback& callback);
   Result<void> CheckMessages() const;
   // Of a leased job.

@@ -31,6 +31,7 @@ struct QueueState {
   std::uint64_t messages = 0;          // that are due or postponed
   std::uint64_t freed = 0;             // bytes of contents that went from the database, ever
   std::optional<std::int64_t> oldest;  // submit of the oldest unfinished job
+  std::int64_t first_new = kNever;     // jobs from this number on are not committed yet
   std::int64_t next_pause_end = kNever;
   std::int64_t next_expiry = kNever;
   std::int64_t next_message = 0;  // none that nobody has taken is due before
@@ -57,7 +58,10 @@ class QueueChanges {
   }
   void EndLease(const Lease& lease) { ended_.push_back(lease); }
 
-  void Begin() { before_ = part_ = Mark(); }
+  void Begin() {
+    state.first_new = QueueState::kNever;
+    before_ = part_ = Mark();
+  }
   void BeginPart() { part_ = Mark(); }
   void UndoPart() { UndoTo(part_); }
   void Commit();

@@ -1,15 +1,19 @@
 #include "embedded/queue_database.h"
 
+#include <fcntl.h>
+
 #include <fmt/format.h>
 
 #include <optional>
 
+#include "base/unique_fd.h"
 #include "embedded/database_file.h"
 
 namespace lazaret::embedded {
 namespace {
 
 constexpr std::chrono::seconds kBusyTime{5};
+constexpr off_t kLogBytes = 16 << 20;  // journal_size_limit
 
 // FULL: a commit is on the disk when it returns. The log is checkpointed by the committer, between commits.
 constexpr const char* kConfigure =
@@ -88,6 +92,12 @@ Result<SqliteConnection> OpenQueueReader(const std::filesystem::path& path) {
     return std::unexpected(set.error());
   }
   return connection;
+}
+
+void ReserveQueueLog(const std::filesystem::path& path) {
+  // SQLite holds no locks on this file that the close of another descriptor would end (fcntl(2)).
+  const UniqueFd log(::open((path.native() + "-wal").c_str(), O_RDWR | O_CLOEXEC));
+  if (log) (void)::fallocate(log.Get(), FALLOC_FL_KEEP_SIZE, 0, kLogBytes);
 }
 
 }  // namespace lazaret::embedded

@@ -22,4 +22,8 @@ Result<SqliteConnection> OpenQueueDatabase(const std::filesystem::path& path);
 // One more connection to a file that OpenQueueDatabase has opened; it cannot write.
 Result<SqliteConnection> OpenQueueReader(const std::filesystem::path& path);
 
+// Best effort: the log of an open database gets the disk space that it will need, so that jobs can still be taken and
+// finished, which makes room, when the disk is full.
+void ReserveQueueLog(const std::filesystem::path& path);
+
 }  // namespace lazaret::embedded

@@ -35,6 +35,7 @@ Result<std::unique_ptr<QueueWriter>> QueueWriter::Start(SqliteConnection& connec
   std::unique_ptr<QueueWriter> writer(
       new QueueWriter(connection, files, settings, *std::move(messages), *std::move(jobs), clock, log));
   if (auto recovered = writer->Recover(files, *lookup); !recovered) return std::unexpected(recovered.error());
+  ReserveQueueLog(connection.path());
   writer->committer_.Start();
   return writer;
 }
@@ -255,7 +256,7 @@ Result<bool> QueueWriter::ServeJob() {
     return std::unexpected(row.error());
   }
   TakenJob job(*this, *std::move(row));
-  if (failing_) {
+  if (failing_ || jobs_.IsNew(seq)) {
     held_back_.emplace_back(std::move(waiter), std::move(job));
     return true;
   }
@@ -358,6 +359,8 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
 
 void QueueWriter::Report(const Result<void>& committed) {
   if (committed) {
+    // One that had nothing to write says nothing.
+    if (std::exchange(commits_before_, connection_.WalCommits()) == connection_.WalCommits()) return;
     if (std::exchange(failing_, false)) log_.Info("job queue writes again", {{"file", connection_.path()}});
   } else if (!std::exchange(failing_, true)) {
     log_.Error("job queue cannot write", {{"why", committed.error().what}});

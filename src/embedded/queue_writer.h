@@ -74,9 +74,9 @@ class QueueWriter final : private TransactionParticipant {
            std::size_t bytes = 0) {
     return committer_.Run([this, change = std::move(change)]() mutable { return change(jobs_); }, admission, bytes);
   }
-  // The next job of this kind. Its lease may reach the disk a moment later: what a crash in between loses is only that
-  // there was a lease, and the job is queued still. A writer that could not write lately waits for the disk, lest jobs
-  // are begun over and over that can never be finished.
+  // The next job of this kind, which is on the disk. Its lease may reach the disk a moment later: what a crash in
+  // between loses is only that there was a lease, and the job is queued still. A writer that could not write lately
+  // waits for the disk, lest jobs are begun over and over that can never be finished.
   aio::Task<Result<std::optional<TakenJob>>> TakeJob(JobKind kind, SteadyTime until);
   aio::Task<Result<std::optional<TakenMessage>>> TakeMessage(milliseconds lease, SteadyTime until);
   aio::Task<Result<void>> CloseMessage(std::uint64_t number);
@@ -142,6 +142,7 @@ class QueueWriter final : private TransactionParticipant {
   // The write thread's own.
   std::vector<std::pair<std::shared_ptr<JobLine::Waiter>, TakenJob>> held_back_;  // until the commit
   bool failing_ = false;
+  std::int64_t commits_before_ = 0;
   bool chores_fail_ = false;
   SteadyTime not_before_ = SteadyTime::min();  // when it may try again by itself
   std::uint64_t freed_before_ = 0;

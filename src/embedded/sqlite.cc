@@ -111,11 +111,12 @@ Result<std::string> SqliteConnection::QueryText(std::string_view sql) {
 void SqliteConnection::CheckpointByHand() {
   sqlite3_wal_hook(
       handle_.get(),
-      [](void* pages, sqlite3*, const char*, int in_log) {
-        *static_cast<std::int64_t*>(pages) = in_log;
+      [](void* wal, sqlite3*, const char*, int pages) {
+        static_cast<Wal*>(wal)->pages = pages;
+        ++static_cast<Wal*>(wal)->commits;
         return SQLITE_OK;
       },
-      wal_pages_.get());
+      wal_.get());
 }
 
 Result<void> SqliteConnection::Checkpoint(bool wait) {

@@ -47,9 +47,11 @@ class SqliteConnection {
   Result<std::int64_t> QueryInteger(std::string_view sql);
   Result<std::string> QueryText(std::string_view sql);
 
-  // From now on the write-ahead log is checkpointed only by Checkpoint, and WalPages tells how long it is.
+  // From now on the write-ahead log is checkpointed only by Checkpoint; WalPages tells how long it is, and WalCommits
+  // how often something was added to it.
   void CheckpointByHand();
-  std::int64_t WalPages() const { return *wal_pages_; }
+  std::int64_t WalPages() const { return wal_->pages; }
+  std::int64_t WalCommits() const { return wal_->commits; }
   // Copies the write-ahead log into the file, so that it can begin anew; with `wait` also waits for those that read
   // from it, up to the busy time.
   Result<void> Checkpoint(bool wait);
@@ -65,7 +67,11 @@ class SqliteConnection {
   };
   SqliteConnection(sqlite3* connection, const std::string& path) : handle_(connection), path_(path) {}
 
-  std::unique_ptr<std::int64_t> wal_pages_ = std::make_unique<std::int64_t>(0);  // the hook's: must not move
+  struct Wal {
+    std::int64_t pages = 0;
+    std::int64_t commits = 0;
+  };
+  std::unique_ptr<Wal> wal_ = std::make_unique<Wal>();  // the hook's: must not move
   std::unique_ptr<sqlite3, Close> handle_;
   std::string path_;
 };

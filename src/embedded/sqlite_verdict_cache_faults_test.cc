@@ -150,8 +150,8 @@ TEST(SqliteVerdictCacheFaults, WorksAgainWhenTheDiskIsNotFullAnyMore) {
     if (!MountTmpfs(directory.path(), "size=1m")) {
       return ExceedTheFileSizeLimit(directory.path());  // as near as a process without privileges gets
     }
-    const Error error = FillAndRelieve(directory.path(),
-                                       [&] { ASSERT_TRUE(ResizeTmpfs(directory.path(), "size=64m")); });
+    const Error error =
+        FillAndRelieve(directory.path(), [&] { ASSERT_TRUE(ResizeTmpfs(directory.path(), "size=64m")); });
     EXPECT_EQ(error.code, Errc::kOverloaded) << error.what;
     EXPECT_EQ(error.what, directory.File() + ": database or disk is full");
   });

@@ -78,6 +78,7 @@ class FakeJobQueue final : public JobQueue, public Outbox {
     co_return Change(lease, [&](Entry& entry) {
       entry.job.state = end;
       entry.job.verdict = verdict;
+      if (end == JobState::kDead) ++entry.job.attempts;
       entry.job.finished_at = WallTime{};
       entry.token = 0;
       if (end == JobState::kDone) entry.content = nullptr;

