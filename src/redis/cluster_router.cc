@@ -106,10 +106,11 @@ class ClusterRouter::Call {
       }
       co_return true;
     }
-    if (++pauses_ > router_.options_.max_pauses) co_return false;
+    const SteadyTime next = Now() + router_.options_.first_pause * (1 << pauses_);
+    if (++pauses_ > router_.options_.max_pauses || next >= options_.deadline) co_return false;
     ++counters().retries;
     router_.RequestRefresh();
-    co_await aio::SleepUntil(std::min(options_.deadline, Now() + router_.options_.first_pause * (1 << pauses_)));
+    co_await aio::SleepUntil(next);
     // TRYAGAIN while a slot moves comes from the node that ASK led to; the one that has the slot leads there again.
     to_ = nullptr;
     asking_ = false;
