@@ -100,7 +100,7 @@ aio::Task<Result<std::vector<Reply>>> Client::Route(std::string_view key, std::v
                                                     Router::Options options) {
   static thread_local std::minstd_rand random{std::random_device()()};
   const auto slot = key.empty() ? static_cast<std::uint16_t>(random() % kSlots) : SlotOf(key);
-  co_return co_await aio::RunIn(tasks_, RouteHere(slot, std::move(commands), options));
+  return aio::RunIn(tasks_, RouteHere(slot, std::move(commands), options));
 }
 
 aio::Task<Result<Reply>> Client::Call(std::string key, Command command, Options options) {

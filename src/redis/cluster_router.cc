@@ -65,8 +65,8 @@ class ClusterRouter::Call {
     }
     ++counters().round_trips;
     counters().commands += commands.size();
-    auto replies = options_.blocking ? co_await to_->CallBlocking(std::move(commands), options_.deadline)
-                                     : co_await to_->CallAll(std::move(commands), options_.deadline);
+    auto replies = options_.blocking ? co_await to_->CallBlocking(commands, options_.deadline)
+                                     : co_await to_->CallAll(commands, options_.deadline);
     if (!replies || !asking_) co_return replies;
     std::vector<Reply> wanted;
     for (std::size_t i = 1; i < replies->size(); i += 2) wanted.push_back(std::move((*replies)[i]));
@@ -224,8 +224,8 @@ aio::Task<Result<std::vector<SlotRange>>> ClusterRouter::AskAnyone() {
   ++next_asked_;
   for (std::size_t i = 0; i < up.size(); ++i) {
     const LinkPtr link = up[(next_asked_ + i) % up.size()];
-    std::vector<Command> question = {Command{"CLUSTER", "SLOTS"}};
-    const auto replies = co_await link->CallAll(std::move(question), Now() + options_.link.connect_timeout);
+    const Command question = {"CLUSTER", "SLOTS"};
+    const auto replies = co_await link->CallAll({&question, 1}, Now() + options_.link.connect_timeout);
     if (!replies) continue;
     auto ranges = ParseClusterSlots(replies->front(), *link->endpoint());
     if (ranges && !ranges->empty()) co_return ranges;

@@ -46,7 +46,7 @@ std::shared_ptr<Connection> Connection::Start(std::unique_ptr<ByteStream> stream
   return connection;
 }
 
-aio::Task<Result<std::vector<Reply>>> Connection::CallAll(std::vector<Command> commands, SteadyTime deadline) {
+aio::Task<Result<std::vector<Reply>>> Connection::CallAll(std::span<const Command> commands, SteadyTime deadline) {
   const auto self = shared_from_this();
   if (const auto why = closed_.Get()) co_return Fail(Errc::kUnavailable, why->what);
   if (draining_) co_return Fail(Errc::kUnavailable, draining_->what);
@@ -69,7 +69,7 @@ aio::Task<Result<std::vector<Reply>>> Connection::CallAll(std::vector<Command> c
 }
 
 aio::Task<Result<Reply>> Connection::Call(Command command, SteadyTime deadline) {
-  auto replies = co_await CallAll({std::move(command)}, deadline);
+  auto replies = co_await CallAll({&command, 1}, deadline);
   if (!replies) co_return std::unexpected(std::move(replies.error()));
   co_return std::move(replies->front());
 }

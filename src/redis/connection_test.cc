@@ -81,7 +81,11 @@ class ConnectionTest : public testing::Test {
     connection_ = Connection::Start(std::make_unique<ScriptedStream>(script_), tasks_, limits, counters_);
   }
   std::future<Result<std::vector<Reply>>> Call(std::vector<Command> commands, SteadyTime deadline = SteadyTime::max()) {
-    return asio::co_spawn(io_, connection_->CallAll(std::move(commands), deadline), asio::use_future);
+    const auto call = [](std::shared_ptr<Connection> connection, std::vector<Command> all,
+                         SteadyTime until) -> aio::Task<Result<std::vector<Reply>>> {
+      co_return co_await connection->CallAll(all, until);
+    };
+    return asio::co_spawn(io_, call(connection_, std::move(commands), deadline), asio::use_future);
   }
   std::future<Result<std::vector<Reply>>> Echo(std::string_view text) { return Call({Command{"ECHO", text}}); }
   // Until nothing is left to do at once.

@@ -53,12 +53,12 @@ Result<void> CheckRole(const Reply& reply) {
 }  // namespace
 
 aio::Task<Result<void>> Connector::LogIn(Connection& connection, const LoginOptions& options, SteadyTime deadline) {
-  std::vector<Command> first = {Hello(options)};
-  auto replies = co_await connection.CallAll(std::move(first), deadline);
+  const Command hello = Hello(options);
+  auto replies = co_await connection.CallAll({&hello, 1}, deadline);
   if (!replies) co_return std::unexpected(std::move(replies.error()));
   if (ErrorWord(replies->front()) == "ERR" && replies->front().text().starts_with("ERR unknown command")) {
-    if (auto greeting = Greeting(options); !greeting.empty()) {
-      replies = co_await connection.CallAll(std::move(greeting), deadline);
+    if (const auto greeting = Greeting(options); !greeting.empty()) {
+      replies = co_await connection.CallAll(greeting, deadline);
       if (!replies) co_return std::unexpected(std::move(replies.error()));
     } else {
       replies->clear();
@@ -70,7 +70,7 @@ aio::Task<Result<void>> Connector::LogIn(Connection& connection, const LoginOpti
   if (options.database != 0) next.push_back(Command::Of("SELECT", options.database));
   if (options.must_be_master) next.push_back({"ROLE"});
   if (next.empty()) co_return Result<void>{};
-  replies = co_await connection.CallAll(std::move(next), deadline);
+  replies = co_await connection.CallAll(next, deadline);
   if (!replies) co_return std::unexpected(std::move(replies.error()));
   if (auto checked = CheckAll(*replies); !checked) co_return checked;
   if (!options.must_be_master) co_return Result<void>{};

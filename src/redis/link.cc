@@ -125,14 +125,19 @@ aio::Task<Result<Link::ConnectionPtr>> Link::WaitForConnection(SteadyTime deadli
   co_return Fail(Errc::kUnavailable, "there is no connection to Redis yet");
 }
 
-aio::Task<Result<std::vector<Reply>>> Link::CallAll(std::vector<Command> commands, SteadyTime deadline) {
+aio::Task<Result<std::vector<Reply>>> Link::CallAll(std::span<const Command> commands, SteadyTime deadline) {
+  if (is_up() && !retired_) return connection_->CallAll(commands, deadline);
+  return CallWhenConnected(commands, deadline);
+}
+
+aio::Task<Result<std::vector<Reply>>> Link::CallWhenConnected(std::span<const Command> commands, SteadyTime deadline) {
   const auto self = shared_from_this();
   auto connection = co_await WaitForConnection(deadline);
   if (!connection) co_return std::unexpected(std::move(connection.error()));
-  co_return co_await (*connection)->CallAll(std::move(commands), deadline);
+  co_return co_await (*connection)->CallAll(commands, deadline);
 }
 
-aio::Task<Result<std::vector<Reply>>> Link::CallBlocking(std::vector<Command> commands, SteadyTime deadline) {
+aio::Task<Result<std::vector<Reply>>> Link::CallBlocking(std::span<const Command> commands, SteadyTime deadline) {
   const auto self = shared_from_this();
   // Also when an idle one is there: whether the server is the right one, and there, is known by the first connection.
   auto connected = co_await WaitForConnection(deadline);
@@ -163,7 +168,7 @@ aio::Task<Result<std::vector<Reply>>> Link::CallBlocking(std::vector<Command> co
   }
   Blocking held(std::move(connection));
   if (retired_) co_return std::unexpected(kRetired);
-  auto replies = co_await held->CallAll(std::move(commands), deadline);
+  auto replies = co_await held->CallAll(commands, deadline);
   if (replies && !retired_) idle_.push_back(held.Release());
   co_return replies;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "aio/broadcast.h"
@@ -37,9 +38,9 @@ class Link : public std::enable_shared_from_this<Link> {
                                      std::function<void()> on_lost, Log& log);
 
   // As Connection::CallAll.
-  aio::Task<Result<std::vector<Reply>>> CallAll(std::vector<Command> commands, SteadyTime deadline);
+  aio::Task<Result<std::vector<Reply>>> CallAll(std::span<const Command> commands, SteadyTime deadline);
   // The same on a connection that nobody else uses meanwhile. It is closed when the call does not come to its end.
-  aio::Task<Result<std::vector<Reply>>> CallBlocking(std::vector<Command> commands, SteadyTime deadline);
+  aio::Task<Result<std::vector<Reply>>> CallBlocking(std::span<const Command> commands, SteadyTime deadline);
 
   // Whether a connection is up.
   bool is_up() const { return connection_ != nullptr && connection_->is_open(); }
@@ -58,6 +59,7 @@ class Link : public std::enable_shared_from_this<Link> {
   Link(Connector& connector, LinkOptions options, Locate locate, std::function<void()> on_lost, Log& log);
   static aio::Task<> Run(std::shared_ptr<Link> self);
   aio::Task<Result<ConnectionPtr>> Connect();
+  aio::Task<Result<std::vector<Reply>>> CallWhenConnected(std::span<const Command> commands, SteadyTime deadline);
   aio::Task<Result<ConnectionPtr>> WaitForConnection(SteadyTime deadline);
   void Report(const Error& why);
 
