@@ -228,7 +228,7 @@ TEST(RunIn, StaysOnTheExecutorOfTheGroup) {
 
 TEST(RunIn, RefusesWhenTheGroupIsClosedOrTheTaskThrows) {
   Elsewhere there;
-  EXPECT_EQ(RunTask(RunIn(there.tasks, ValueAfter(-1, milliseconds(0)))).error().code, Errc::kUnavailable);
+  EXPECT_EQ(RunTask(RunIn(there.tasks, ValueAfter(-1, milliseconds(0)))).error().code, Errc::kCancelled);
   EXPECT_EQ(RunTask(RunIn(there.tasks, ValueAfter(0, milliseconds(0)))).error().code, Errc::kNotFound);
   EXPECT_EQ(there.thrown, 1);
   asio::post(there.tasks.executor(), [&] { there.tasks.Close(); });

@@ -50,8 +50,8 @@ class Client {
     Repeat repeat = Repeat::kNever;
   };
 
-  // Begins to connect. `executor` is single-threaded; the references and it must outlive the client. kUnavailable when
-  // a file of the TLS options cannot be used.
+  // Begins to connect. To be called on `executor`, which is single-threaded, or before that runs; it and the references
+  // must outlive the client. kUnavailable when a file of the TLS options cannot be used.
   static Result<std::unique_ptr<Client>> Make(aio::Executor executor, const Url& url, ClientSettings settings, Log& log);
   // After Stop.
   ~Client();

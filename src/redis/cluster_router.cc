@@ -39,7 +39,8 @@ class ClusterRouter::Call {
         co_await router_.AwaitRefresh(options_.deadline);
         to_ = router_.slots_[slot_];
         if (to_ == nullptr || router_.stopped_) {
-          co_return Fail(Errc::kUnavailable, fmt::format("no server of the Redis cluster is known for slot {}", slot_));
+          co_return Fail(Errc::kUnavailable, fmt::format("no server of the Redis cluster is known for slot {}: {}", slot_,
+                                                         router_.failure_ ? router_.failure_->what : "nobody has it"));
         }
       }
       auto sent = co_await Send();
@@ -120,8 +121,9 @@ class ClusterRouter::Call {
   // After commands that got no reply.
   aio::Task<bool> MayRepeat(const Error& error) {
     const bool executed = error.code == Errc::kDisconnected;
+    // After a time-out, too: a master that hangs is replaced as well.
+    if (error.code != Errc::kOverloaded) router_.RequestRefresh();
     if (error.code != Errc::kUnavailable && !executed) co_return false;
-    router_.RequestRefresh();
     if (executed && options_.repeat == Repeat::kNever) co_return false;
     if (++losses_ > kMostLosses || router_.stopped_ || Now() >= options_.deadline) co_return false;
     const LinkPtr before = std::exchange(to_, nullptr);
@@ -183,7 +185,7 @@ void ClusterRouter::RequestRefresh() {
 aio::Task<> ClusterRouter::AwaitRefresh(SteadyTime deadline) {
   const auto soon = refreshed_;
   RequestRefresh();
-  if (!stopped_ && !failing_) co_await soon->Wait(deadline);
+  if (!stopped_ && !failure_) co_await soon->Wait(deadline);
 }
 
 aio::Task<> ClusterRouter::KeepFresh() {
@@ -199,8 +201,8 @@ aio::Task<> ClusterRouter::KeepFresh() {
     if (stopped_) break;
     refresh_requested_ = false;
     const auto result = co_await Refresh();
-    if (!result && !failing_) log_.Warning("redis cluster unavailable", {{"why", result.error().what}});
-    failing_ = !result;
+    if (!result && !failure_) log_.Warning("redis cluster unavailable", {{"why", result.error().what}});
+    failure_ = result ? std::nullopt : std::optional(result.error());
     refreshed_at_ = Now();
     if (stopped_) break;
     std::exchange(refreshed_, std::make_shared<aio::Broadcast<bool>>())->Set(result.has_value());

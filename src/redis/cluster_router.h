@@ -58,7 +58,7 @@ class ClusterRouter final : public Router {
   SteadyTime refreshed_at_ = SteadyTime::min();
   bool refresh_requested_ = true;
   bool stopped_ = false;
-  bool failing_ = false;  // the last refresh did
+  std::optional<Error> failure_;  // of the last refresh
   std::shared_ptr<aio::Broadcast<bool>> refreshed_;  // set when the topology has been asked for, or could not be
   boost::asio::steady_timer wake_;
 };
