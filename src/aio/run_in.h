@@ -15,11 +15,11 @@
 
 namespace lazaret::aio {
 
-// What `task` returns, which runs on the executor of `tasks` as one of them; the caller, on any executor, resumes on its
-// own. A caller on that very executor runs it itself, and `tasks` does not know of it. kUnavailable when the group is
-// closed and the task was never begun; kCancelled when it was cancelled with its group or ended by another exception.
-// When the caller is cancelled it returns at once with kCancelled, and the task is cancelled, too, but may go on for a
-// while: it must own what it uses.
+// What `task` returns, which runs on the executor of `tasks` as one of them; the caller, on any executor, resumes on
+// its own. A caller on that very executor runs it itself, and `tasks` does not know of it. kUnavailable when the group
+// is closed and the task was never begun; kCancelled when it was cancelled with its group or ended by another
+// exception. When the caller is cancelled it returns at once with kCancelled, and the task is cancelled, too, but may
+// go on for a while: it must own what it uses.
 template <class T>
 Task<Result<T>> RunIn(TaskGroup& tasks, Task<Result<T>> task) {
   // Only ever copied by its pointer: a result may be large.

@@ -50,7 +50,8 @@ class Client::Using {
 
 Client::Client(aio::Executor executor, const Url& url, ClientSettings settings, TlsContext tls, Log& log)
     : log_(log),
-      tasks_(executor, [this](const std::exception_ptr& e) { log_.Error("redis client failed", {{"why", WhatOf(e)}}); }),
+      tasks_(executor,
+             [this](const std::exception_ptr& e) { log_.Error("redis client failed", {{"why", WhatOf(e)}}); }),
       resolver_(aio::LookUp, kMaxLookups),
       connector_(tasks_, resolver_, tls, url.tls_options.server_name, settings.connection, counters_),
       sentinel_connector_(tasks_, resolver_, tls, url.tls_options.server_name, settings.connection, sentinel_counters_),
@@ -71,8 +72,7 @@ Client::Client(aio::Executor executor, const Url& url, ClientSettings settings, 
     return;
   }
   LoginOptions login{.credentials = url.sentinel_credentials, .client_name = url.client_name};
-  auto sentinels =
-      std::make_unique<Sentinels>(sentinel_connector_, std::move(login), url.endpoints, url.master);
+  auto sentinels = std::make_unique<Sentinels>(sentinel_connector_, std::move(login), url.endpoints, url.master);
   router_ = std::make_unique<SingleRouter>(connector_, std::move(sentinels), options, log_);
 }
 

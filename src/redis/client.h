@@ -25,10 +25,10 @@ struct ClientSettings {
   ConnectionLimits connection;
   milliseconds first_pause{50};  // between attempts to connect, growing
   milliseconds longest_pause{2000};
-  std::size_t max_blocking = 256;          // connections for blocking commands, to each server
-  milliseconds check_master{1000};         // how often sentinels are asked while all seems well
-  milliseconds refresh_topology{30'000};   // of a cluster, while all is well
-  milliseconds refresh_soon{250};          // of a cluster, while a master is not connected
+  std::size_t max_blocking = 256;         // connections for blocking commands, to each server
+  milliseconds check_master{1000};        // how often sentinels are asked while all seems well
+  milliseconds refresh_topology{30'000};  // of a cluster, while all is well
+  milliseconds refresh_soon{250};         // of a cluster, while a master is not connected
   int max_redirections = 8;
 };
 
@@ -52,7 +52,8 @@ class Client {
 
   // Begins to connect. To be called on `executor`, which is single-threaded, or before that runs; it and the references
   // must outlive the client. kUnavailable when a file of the TLS options cannot be used.
-  static Result<std::unique_ptr<Client>> Make(aio::Executor executor, const Url& url, ClientSettings settings, Log& log);
+  static Result<std::unique_ptr<Client>> Make(aio::Executor executor, const Url& url, ClientSettings settings,
+                                              Log& log);
   // After Stop.
   ~Client();
   Client(const Client&) = delete;
@@ -64,8 +65,8 @@ class Client {
   // For commands that wait in Redis (XREADGROUP BLOCK): on a connection of its own, so that it holds up no other. Give
   // it a deadline that is later than its own waiting time. Never repeated after a lost connection.
   aio::Task<Result<Reply>> CallBlocking(std::string key, Command command, SteadyTime deadline);
-  // Runs a script, by its name if the server knows that (one round trip), otherwise whole. The keys must be of one slot;
-  // without any it runs anywhere. `script` must live until the call ends.
+  // Runs a script, by its name if the server knows that (one round trip), otherwise whole. The keys must be of one
+  // slot; without any it runs anywhere. `script` must live until the call ends.
   aio::Task<Result<Reply>> Eval(const Script& script, std::vector<std::string> keys, std::vector<std::string> arguments,
                                 Options options);
 

@@ -39,8 +39,9 @@ class ClusterRouter::Call {
         co_await router_.AwaitRefresh(options_.deadline);
         to_ = router_.slots_[slot_];
         if (to_ == nullptr || router_.stopped_) {
-          co_return Fail(Errc::kUnavailable, fmt::format("no server of the Redis cluster is known for slot {}: {}", slot_,
-                                                         router_.failure_ ? router_.failure_->what : "nobody has it"));
+          co_return Fail(Errc::kUnavailable,
+                         fmt::format("no server of the Redis cluster is known for slot {}: {}", slot_,
+                                     router_.failure_ ? router_.failure_->what : "nobody has it"));
         }
       }
       auto sent = co_await Send();
@@ -192,7 +193,8 @@ aio::Task<> ClusterRouter::KeepFresh() {
   while (!stopped_) {
     if (refresh_requested_) {
       // The first one at once, others not in a row.
-      const SteadyTime earliest = refreshed_at_ == SteadyTime::min() ? refreshed_at_ : refreshed_at_ + options_.refresh_soon;
+      const SteadyTime earliest =
+          refreshed_at_ == SteadyTime::min() ? refreshed_at_ : refreshed_at_ + options_.refresh_soon;
       co_await aio::SleepUntil(earliest);
     } else {
       wake_.expires_after(HasLostMaster() ? options_.refresh_soon : options_.refresh);
@@ -251,7 +253,8 @@ aio::Task<Result<std::vector<SlotRange>>> ClusterRouter::AskSeed(Endpoint seed, 
   const auto reply = co_await (*connection)->Call({"CLUSTER", "SLOTS"}, deadline);
   if (!reply) co_return std::unexpected(reply.error());
   if (reply->IsError()) {
-    co_return Fail(Errc::kUnavailable, fmt::format("{} does not tell its cluster: {}", seed.Text(), ErrorOf(*reply).what));
+    co_return Fail(Errc::kUnavailable,
+                   fmt::format("{} does not tell its cluster: {}", seed.Text(), ErrorOf(*reply).what));
   }
   auto ranges = ParseClusterSlots(*reply, seed);
   if (ranges && ranges->empty()) {

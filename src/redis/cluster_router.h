@@ -19,11 +19,11 @@ class ClusterRouter final : public Router {
  public:
   struct Options {
     LinkOptions link;
-    milliseconds refresh{30'000};      // of the topology while all is well
-    milliseconds refresh_soon{250};    // while a master is not connected; never more often
-    int max_redirections = 8;          // of one call
-    milliseconds first_pause{10};      // after TRYAGAIN and CLUSTERDOWN, growing
-    int max_pauses = 6;                // of one call
+    milliseconds refresh{30'000};    // of the topology while all is well
+    milliseconds refresh_soon{250};  // while a master is not connected; never more often
+    int max_redirections = 8;        // of one call
+    milliseconds first_pause{10};    // after TRYAGAIN and CLUSTERDOWN, growing
+    int max_pauses = 6;              // of one call
   };
 
   // The references must outlive the router and the tasks of the connector's group.
@@ -58,7 +58,7 @@ class ClusterRouter final : public Router {
   SteadyTime refreshed_at_ = SteadyTime::min();
   bool refresh_requested_ = true;
   bool stopped_ = false;
-  std::optional<Error> failure_;  // of the last refresh
+  std::optional<Error> failure_;                     // of the last refresh
   std::shared_ptr<aio::Broadcast<bool>> refreshed_;  // set when the topology has been asked for, or could not be
   boost::asio::steady_timer wake_;
 };

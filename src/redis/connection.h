@@ -30,12 +30,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
                                            ConnectionLimits limits, Counters& counters);
 
   // The replies, error replies included, in the order of the commands, which reach the server one behind the other.
-  // `commands` must live until it ends. kUnavailable: nothing was executed. kOverloaded: too much waits already, nothing was executed. kTimeout at
-  // `deadline`, kDisconnected, kMalformed, kTooLarge, kCancelled: nobody knows what was executed.
+  // `commands` must live until it ends. kUnavailable: nothing was executed. kOverloaded: too much waits already,
+  // nothing was executed. kTimeout at `deadline`, kDisconnected, kMalformed, kTooLarge, kCancelled: nobody knows what
+  // was executed.
   aio::Task<Result<std::vector<Reply>>> CallAll(std::span<const Command> commands, SteadyTime deadline);
   aio::Task<Result<Reply>> Call(Command command, SteadyTime deadline);
 
-  // Ends all calls: kUnavailable those that were never sent, kDisconnected or the code of `why` the rest. Nothing happens when it is closed already.
+  // Ends all calls: kUnavailable those that were never sent, kDisconnected or the code of `why` the rest. Nothing
+  // happens when it is closed already.
   void Close(Error why);
   // Takes no more commands, and closes when those that wait have been answered.
   void Drain(Error why);

@@ -26,7 +26,7 @@ using testing::ElementsAre;
 struct Script {
   explicit Script(asio::io_context& io) : changed(io, SteadyTime::max()) {}
 
-  std::string written;       // by the connection
+  std::string written;  // by the connection
   std::size_t writes = 0;
   std::string input;         // for the connection
   std::size_t piece = 1000;  // bytes at most in one read
@@ -114,7 +114,8 @@ TEST_F(ConnectionTest, WritesTogetherWhatIsCalledTogether) {
   for (int i = 0; i < 1000; ++i) calls.push_back(Echo(std::to_string(i)));
   RunAll();
   EXPECT_LE(script_.writes, 2u);
-  for (int i = 0; i < 1000; ++i) script_.Say("$" + std::to_string(std::to_string(i).size()) + "\r\n" + std::to_string(i) + "\r\n");
+  for (int i = 0; i < 1000; ++i)
+    script_.Say("$" + std::to_string(std::to_string(i).size()) + "\r\n" + std::to_string(i) + "\r\n");
   RunAll();
   for (int i = 0; i < 1000; ++i) EXPECT_THAT(*calls[i].get(), ElementsAre(Reply::Bulk(std::to_string(i))));
 }

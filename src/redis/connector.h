@@ -32,8 +32,8 @@ class Connector {
         limits_(limits),
         counters_(counters) {}
 
-  // Connects and logs in: HELLO 2 with user, password and name (AUTH and CLIENT SETNAME where HELLO is unknown), SELECT,
-  // ROLE. kUnavailable, with the endpoint and the cause, when any of that fails; kTimeout at `deadline`.
+  // Connects and logs in: HELLO 2 with user, password and name (AUTH and CLIENT SETNAME where HELLO is unknown),
+  // SELECT, ROLE. kUnavailable, with the endpoint and the cause, when any of that fails; kTimeout at `deadline`.
   aio::Task<Result<std::shared_ptr<Connection>>> Open(Endpoint endpoint, LoginOptions options, SteadyTime deadline);
 
   aio::TaskGroup& tasks() const { return tasks_; }

@@ -15,13 +15,13 @@ constexpr std::string_view kPrefix = "Redis: ";
 constexpr std::size_t kMostShown = 300;
 
 constexpr std::pair<std::string_view, Errc> kMeanings[] = {
-    {"ASK", Errc::kUnavailable},         {"BUSY", Errc::kUnavailable},       {"BUSYGROUP", Errc::kMalformed},
-    {"CLUSTERDOWN", Errc::kUnavailable}, {"LOADING", Errc::kUnavailable},    {"MASTERDOWN", Errc::kUnavailable},
-    {"MISCONF", Errc::kUnavailable},     {"MOVED", Errc::kUnavailable},      {"NOAUTH", Errc::kUnavailable},
-    {"NOGROUP", Errc::kNotFound},        {"NOPERM", Errc::kUnavailable},     {"NOREPLICAS", Errc::kUnavailable},
-    {"NOSCRIPT", Errc::kNotFound},       {"OOM", Errc::kOverloaded},         {"READONLY", Errc::kUnavailable},
-    {"TRYAGAIN", Errc::kUnavailable},    {"UNBLOCKED", Errc::kUnavailable},  {"UNKILLABLE", Errc::kUnavailable},
-    {"WRONGPASS", Errc::kUnavailable},   {"WRONGTYPE", Errc::kCorrupt},      {"IOERR", Errc::kUnavailable},
+    {"ASK", Errc::kUnavailable},         {"BUSY", Errc::kUnavailable},      {"BUSYGROUP", Errc::kMalformed},
+    {"CLUSTERDOWN", Errc::kUnavailable}, {"LOADING", Errc::kUnavailable},   {"MASTERDOWN", Errc::kUnavailable},
+    {"MISCONF", Errc::kUnavailable},     {"MOVED", Errc::kUnavailable},     {"NOAUTH", Errc::kUnavailable},
+    {"NOGROUP", Errc::kNotFound},        {"NOPERM", Errc::kUnavailable},    {"NOREPLICAS", Errc::kUnavailable},
+    {"NOSCRIPT", Errc::kNotFound},       {"OOM", Errc::kOverloaded},        {"READONLY", Errc::kUnavailable},
+    {"TRYAGAIN", Errc::kUnavailable},    {"UNBLOCKED", Errc::kUnavailable}, {"UNKILLABLE", Errc::kUnavailable},
+    {"WRONGPASS", Errc::kUnavailable},   {"WRONGTYPE", Errc::kCorrupt},     {"IOERR", Errc::kUnavailable},
 };
 
 template <class Number>
@@ -62,10 +62,8 @@ std::optional<Redirection> ParseRedirection(const Reply& reply) {
   const std::size_t space = rest.find(' ');
   const std::size_t colon = rest.rfind(':');
   if (space == rest.npos || colon == rest.npos || colon < space) return std::nullopt;
-  Redirection found{.ask = word == "ASK",
-                    .slot = 0,
-                    .host = std::string(rest.substr(space + 1, colon - space - 1)),
-                    .port = 0};
+  Redirection found{
+      .ask = word == "ASK", .slot = 0, .host = std::string(rest.substr(space + 1, colon - space - 1)), .port = 0};
   if (!ReadNumber(rest.substr(0, space), found.slot) || found.slot >= kSlots) return std::nullopt;
   if (!ReadNumber(rest.substr(colon + 1), found.port) || found.port == 0) return std::nullopt;
   return found;

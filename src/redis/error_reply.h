@@ -15,8 +15,8 @@ namespace lazaret::redis {
 std::string_view ErrorWord(const Reply& reply);
 
 // An error reply as an Error: `what` begins with "Redis: " and the reply's first word. The server cannot serve it now
-// (LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, MOVED, ASK, BUSY, MISCONF, NOREPLICAS, ...) or will not serve us
-// (NOAUTH, WRONGPASS, NOPERM): kUnavailable. OOM: kOverloaded. NOSCRIPT, NOGROUP: kNotFound. WRONGTYPE: kCorrupt.
+// (LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN, MOVED, ASK, BUSY, MISCONF, NOREPLICAS, ...) or will not serve
+// us (NOAUTH, WRONGPASS, NOPERM): kUnavailable. OOM: kOverloaded. NOSCRIPT, NOGROUP: kNotFound. WRONGTYPE: kCorrupt.
 // BUSYGROUP: kMalformed. Anything else is a mistake of ours: kInternal. The arguments that Redis quotes in some
 // messages are left out: a password may be among them.
 Error ErrorOf(const Reply& reply);

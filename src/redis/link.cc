@@ -51,8 +51,7 @@ Link::Link(Connector& connector, LinkOptions options, Locate locate, std::functi
 
 std::shared_ptr<Link> Link::Start(Connector& connector, LinkOptions options, Locate locate,
                                   std::function<void()> on_lost, Log& log) {
-  const std::shared_ptr<Link> link(
-      new Link(connector, std::move(options), std::move(locate), std::move(on_lost), log));
+  const std::shared_ptr<Link> link(new Link(connector, std::move(options), std::move(locate), std::move(on_lost), log));
   if (!connector.tasks().Spawn(Run(link))) link->Retire(Ending::kNow);
   return link;
 }

@@ -24,9 +24,9 @@ struct LinkOptions {
   std::size_t max_blocking = 256;  // connections for blocking commands
 };
 
-// A connection to one server that comes back by itself, and further ones for commands that block. While the first attempt
-// since the start or since a loss is under way callers wait for it; when it has failed they are refused at once until
-// one succeeds. One executor. Owned by its users and its task; its last user calls Retire.
+// A connection to one server that comes back by itself, and further ones for commands that block. While the first
+// attempt since the start or since a loss is under way callers wait for it; when it has failed they are refused at once
+// until one succeeds. One executor. Owned by its users and its task; its last user calls Retire.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   // Where the server is now; asked before every attempt. Tasks that it returns must own what they use.
@@ -73,7 +73,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::optional<Endpoint> endpoint_;
   std::optional<Error> down_;  // why the last attempt failed, while there is no connection
   std::shared_ptr<aio::Broadcast<Result<ConnectionPtr>>> attempt_;
-  std::vector<ConnectionPtr> idle_;  // for blocking commands
+  std::vector<ConnectionPtr> idle_;                  // for blocking commands
   std::vector<std::weak_ptr<Connection>> blocking_;  // all of them, in use or idle
   std::size_t opening_ = 0;
   boost::asio::steady_timer pause_;

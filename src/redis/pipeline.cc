@@ -27,8 +27,7 @@ Result<std::shared_ptr<Pipeline::Call>> Pipeline::Push(std::span<const Command> 
   for (const Command& command : commands) bytes += command.bytes().size();
   const bool fits = commands_ + commands.size() <= limits_.max_commands && bytes_ + bytes <= limits_.max_bytes;
   if (!fits && !calls_.empty()) {
-    return Fail(Errc::kOverloaded,
-                fmt::format("{} commands with {} bytes wait for Redis already", commands_, bytes_));
+    return Fail(Errc::kOverloaded, fmt::format("{} commands with {} bytes wait for Redis already", commands_, bytes_));
   }
   auto call = std::make_shared<Call>(Call{.commands = commands.size(), .bytes = bytes, .deadline = deadline});
   call->replies.reserve(commands.size());

@@ -8,8 +8,8 @@ namespace lazaret::redis {
 namespace {
 
 std::unexpected<Error> Unexpected(std::string_view what, Reply::Kind wanted, const Reply& reply) {
-  return Fail(Errc::kCorrupt, fmt::format("Redis answered {} with {} instead of {}", what, ToString(reply.kind()),
-                                          ToString(wanted)));
+  return Fail(Errc::kCorrupt,
+              fmt::format("Redis answered {} with {} instead of {}", what, ToString(reply.kind()), ToString(wanted)));
 }
 
 }  // namespace

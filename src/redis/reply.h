@@ -37,7 +37,8 @@ class Reply {
   const std::vector<Reply>& elements() const& { return elements_; }
   std::vector<Reply> elements() && { return std::move(elements_); }
 
-  // For those who know what must come: kCorrupt when it is something else, nil included. `what` names it in the message.
+  // For those who know what must come: kCorrupt when it is something else, nil included. `what` names it in the
+  // message.
   Result<std::int64_t> ToInteger(std::string_view what) const;
   Result<std::string> ToText(std::string_view what) &&;
   Result<std::vector<Reply>> ToArray(std::string_view what) &&;

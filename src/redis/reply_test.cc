@@ -19,11 +19,18 @@ using namespace std::string_literals;
 
 constexpr std::size_t kPlenty = 1 << 20;
 
-const std::string kAll = "+OK\r\n-ERR no\r\n:-42\r\n$5\r\na\r\n\0b\r\n$-1\r\n$0\r\n\r\n*0\r\n*-1\r\n*3\r\n:1\r\n*2\r\n$1\r\nx\r\n*-1\r\n+y\r\n"s;
+const std::string kAll =
+    "+OK\r\n-ERR no\r\n:-42\r\n$5\r\na\r\n\0b\r\n$-1\r\n$0\r\n\r\n*0\r\n*-1\r\n*3\r\n:1\r\n*2\r\n$1\r\nx\r\n*-1\r\n+y\r\n"s;
 
 std::vector<Reply> Expected() {
-  return {Reply::Status("OK"), Reply::MakeError("ERR no"), Reply::Integer(-42), Reply::Bulk("a\r\n\0b"s), Reply(),
-          Reply::Bulk(""), Reply::Array({}), Reply(),
+  return {Reply::Status("OK"),
+          Reply::MakeError("ERR no"),
+          Reply::Integer(-42),
+          Reply::Bulk("a\r\n\0b"s),
+          Reply(),
+          Reply::Bulk(""),
+          Reply::Array({}),
+          Reply(),
           Reply::Array({Reply::Integer(1), Reply::Array({Reply::Bulk("x"), Reply()}), Reply::Status("y")})};
 }
 
@@ -32,9 +39,9 @@ TEST(ReplyParser, ReadsEveryKindAtEverySplit) {
     for (std::size_t second = first; second <= kAll.size(); ++second) {
       ReplyParser parser(kPlenty);
       std::vector<Reply> replies;
-      for (const std::string_view piece : {std::string_view(kAll).substr(0, first),
-                                           std::string_view(kAll).substr(first, second - first),
-                                           std::string_view(kAll).substr(second)}) {
+      for (const std::string_view piece :
+           {std::string_view(kAll).substr(0, first), std::string_view(kAll).substr(first, second - first),
+            std::string_view(kAll).substr(second)}) {
         auto some = parser.Feed(AsBytes(piece));
         ASSERT_TRUE(some) << some.error().what;
         std::ranges::move(*some, std::back_inserter(replies));
@@ -69,8 +76,8 @@ TEST(ReplyParser, ReadsLargeArraysAndMuchAtOnce) {
 }
 
 TEST(ReplyParser, RefusesWhatIsNoReply) {
-  for (const std::string& bytes : {"HTTP/1.1 200 OK\r\n"s, "$x\r\n"s, "*x\r\n"s, ":x\r\n"s, "$-2\r\n"s, "*-2\r\n"s, "\0\0"s, "%1\r\n"s,
-                                   "*4294967296\r\n"s, "$99999999999999999999\r\n"s}) {
+  for (const std::string& bytes : {"HTTP/1.1 200 OK\r\n"s, "$x\r\n"s, "*x\r\n"s, ":x\r\n"s, "$-2\r\n"s, "*-2\r\n"s,
+                                   "\0\0"s, "%1\r\n"s, "*4294967296\r\n"s, "$99999999999999999999\r\n"s}) {
     ReplyParser parser(kPlenty);
     const auto replies = parser.Feed(AsBytes(bytes));
     ASSERT_FALSE(replies) << bytes;
@@ -109,7 +116,8 @@ TEST(ReplyParser, CountsTheElementsOfArrays) {
 }
 
 TEST(Command, IsFramedByLength) {
-  EXPECT_EQ((Command{"SET", "k\r\n"s, "\0\xff"s, ""}).bytes(), "*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$2\r\n\0\xff\r\n$0\r\n\r\n"s);
+  EXPECT_EQ((Command{"SET", "k\r\n"s, "\0\xff"s, ""}).bytes(),
+            "*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$2\r\n\0\xff\r\n$0\r\n\r\n"s);
   EXPECT_EQ(Command::Of("XADD", "k"s, "MAXLEN", 1000u, -5).bytes(),
             "*5\r\n$4\r\nXADD\r\n$1\r\nk\r\n$6\r\nMAXLEN\r\n$4\r\n1000\r\n$2\r\n-5\r\n");
   EXPECT_EQ(Command::Of("XREADGROUP", std::string(1000, 'x')).name(), "XREADGROUP");
@@ -120,14 +128,15 @@ TEST(Script, KnowsItsName) {
   EXPECT_EQ(script.sha1(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
   const std::vector<std::string> keys = {"k"};
   const std::vector<std::string> arguments = {"a", ""};
-  EXPECT_EQ(script.Whole(keys, arguments).bytes(), "*6\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n1\r\n$1\r\nk\r\n$1\r\na\r\n$0\r\n\r\n");
+  EXPECT_EQ(script.Whole(keys, arguments).bytes(),
+            "*6\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n1\r\n$1\r\nk\r\n$1\r\na\r\n$0\r\n\r\n");
   EXPECT_EQ(script.ByName(keys, arguments).name(), "EVALSHA");
 }
 
 TEST(ErrorOf, SaysWhatTheCallerCanDo) {
   const auto code = [](std::string text) { return ErrorOf(Reply::MakeError(std::move(text))).code; };
-  for (const char* word : {"LOADING", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN",
-                           "MASTERDOWN", "BUSY", "MISCONF", "NOREPLICAS"}) {
+  for (const char* word : {"LOADING", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CLUSTERDOWN",
+                           "TRYAGAIN", "MASTERDOWN", "BUSY", "MISCONF", "NOREPLICAS"}) {
     EXPECT_EQ(code(std::string(word) + " text"), Errc::kUnavailable) << word;
   }
   EXPECT_EQ(code("OOM command not allowed"), Errc::kOverloaded);
@@ -141,7 +150,8 @@ TEST(ErrorOf, SaysWhatTheCallerCanDo) {
 }
 
 TEST(ErrorOf, KeepsTheFirstWordAndNoArguments) {
-  const Error error = ErrorOf(Reply::MakeError("ERR unknown command 'HELLO', with args beginning with: '2' 'AUTH' 'u' 'hunter2'"));
+  const Error error =
+      ErrorOf(Reply::MakeError("ERR unknown command 'HELLO', with args beginning with: '2' 'AUTH' 'u' 'hunter2'"));
   EXPECT_THAT(error.what, Not(HasSubstr("hunter2")));
   EXPECT_EQ(error.what, "Redis: ERR unknown command 'HELLO'");
   EXPECT_TRUE(HasErrorWord(error, "ERR"));
@@ -159,8 +169,8 @@ TEST(ParseRedirection, ReadsMovedAndAsk) {
   EXPECT_TRUE(ParseRedirection(Reply::MakeError("ASK 16383 ::1:1"))->ask);
   EXPECT_EQ(ParseRedirection(Reply::MakeError("ASK 16383 ::1:1"))->host, "::1");
   EXPECT_EQ(ParseRedirection(Reply::MakeError("MOVED 0 :7000"))->host, "");
-  for (const char* text : {"MOVED", "MOVED ", "MOVED 1", "MOVED 16384 h:1", "MOVED x h:1", "MOVED 1 h:0", "MOVED 1 h:65536",
-                           "MOVED 1 h:", "MOVED 1 h", "MOVEDX 1 h:1", "ERR 1 h:1", "MOVED -1 h:1"}) {
+  for (const char* text : {"MOVED", "MOVED ", "MOVED 1", "MOVED 16384 h:1", "MOVED x h:1", "MOVED 1 h:0",
+                           "MOVED 1 h:65536", "MOVED 1 h:", "MOVED 1 h", "MOVEDX 1 h:1", "ERR 1 h:1", "MOVED -1 h:1"}) {
     EXPECT_FALSE(ParseRedirection(Reply::MakeError(text))) << text;
   }
   EXPECT_FALSE(ParseRedirection(Reply::Bulk("MOVED 3999 127.0.0.1:6381")));
@@ -183,11 +193,12 @@ TEST(ParseClusterSlots, ReadsMastersOnly) {
 
 TEST(ParseClusterSlots, RefusesAnythingElse) {
   const Endpoint asked{.host = "seed", .port = 1, .path = {}};
-  for (const Reply& reply : {Reply(), Reply::Bulk("x"), Reply::Array({Reply::Integer(1)}),
-                             Reply::Array({Range(0, 16384, Reply::Bulk("h"), 1)}), Reply::Array({Range(-1, 0, Reply::Bulk("h"), 1)}),
-                             Reply::Array({Range(2, 1, Reply::Bulk("h"), 1)}), Reply::Array({Range(0, 1, Reply::Bulk("h"), 0)}),
-                             Reply::Array({Range(0, 1, Reply::Bulk("h"), 65536)}),
-                             Reply::Array({Reply::Array({Reply::Integer(0), Reply::Integer(1), Reply::Array({})})})}) {
+  for (const Reply& reply :
+       {Reply(), Reply::Bulk("x"), Reply::Array({Reply::Integer(1)}),
+        Reply::Array({Range(0, 16384, Reply::Bulk("h"), 1)}), Reply::Array({Range(-1, 0, Reply::Bulk("h"), 1)}),
+        Reply::Array({Range(2, 1, Reply::Bulk("h"), 1)}), Reply::Array({Range(0, 1, Reply::Bulk("h"), 0)}),
+        Reply::Array({Range(0, 1, Reply::Bulk("h"), 65536)}),
+        Reply::Array({Reply::Array({Reply::Integer(0), Reply::Integer(1), Reply::Array({})})})}) {
     const auto ranges = ParseClusterSlots(reply, asked);
     ASSERT_FALSE(ranges) << testing::PrintToString(reply);
     EXPECT_EQ(ranges.error().code, Errc::kCorrupt);

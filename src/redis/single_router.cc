@@ -49,7 +49,8 @@ aio::Task<> SingleRouter::CheckMaster(std::shared_ptr<Sentinels> sentinels, std:
     if (!link->is_up()) continue;
     const auto found = co_await sentinels->FindMaster(std::chrono::steady_clock::now() + timeout);
     // The old master may still be there, and take writes that are lost when it learns what happened.
-    if (found && found != link->endpoint()) link->Drop("the sentinels name another master now: " + found->Text(), false);
+    if (found && found != link->endpoint())
+      link->Drop("the sentinels name another master now: " + found->Text(), false);
   }
 }
 

@@ -80,7 +80,8 @@ aio::Task<Result<tcp::socket>> ConnectTcp(const Endpoint& endpoint, aio::Resolve
     if (!failed) break;
   }
   if (last) {
-    co_return Fail(Errc::kUnavailable, fmt::format("cannot connect to Redis at {}: {}", endpoint.Text(), last.message()));
+    co_return Fail(Errc::kUnavailable,
+                   fmt::format("cannot connect to Redis at {}: {}", endpoint.Text(), last.message()));
   }
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
@@ -114,7 +115,8 @@ aio::Task<Result<std::unique_ptr<ByteStream>>> ConnectStream(const Endpoint& end
     co_return Fail(Errc::kUnavailable, fmt::format("the certificate of Redis at {} is not trusted: {}", endpoint.Text(),
                                                    X509_verify_cert_error_string(verdict)));
   }
-  co_return Fail(Errc::kUnavailable, fmt::format("no TLS connection to Redis at {}: {}", endpoint.Text(), failed.message()));
+  co_return Fail(Errc::kUnavailable,
+                 fmt::format("no TLS connection to Redis at {}: {}", endpoint.Text(), failed.message()));
 }
 
 }  // namespace lazaret::redis

@@ -28,8 +28,8 @@ class ByteStream {
 };
 
 // Connects to `endpoint`, over TLS when there is a `tls` context and the endpoint is not a Unix socket; the certificate
-// must be for `server_name`, or for the endpoint's host when that is empty. kUnavailable with what went wrong. Ends early
-// when it is cancelled. The references must live until then.
+// must be for `server_name`, or for the endpoint's host when that is empty. kUnavailable with what went wrong. Ends
+// early when it is cancelled. The references must live until then.
 aio::Task<Result<std::unique_ptr<ByteStream>>> ConnectStream(const Endpoint& endpoint, TlsContext tls,
                                                              const std::string& server_name, aio::Resolver& resolver,
                                                              SteadyTime deadline);

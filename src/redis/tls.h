@@ -1,7 +1,7 @@
 #pragma once
 
-#include <boost/asio/ssl/context.hpp>
 #include <openssl/types.h>
+#include <boost/asio/ssl/context.hpp>
 
 #include <memory>
 #include <string>
@@ -13,8 +13,8 @@ namespace lazaret::redis {
 
 using TlsContext = std::shared_ptr<boost::asio::ssl::context>;
 
-// TLS 1.2 or newer, with the files of `options`, which are read now. The server must show a certificate that is trusted.
-// kUnavailable names the file that cannot be read or does not fit.
+// TLS 1.2 or newer, with the files of `options`, which are read now. The server must show a certificate that is
+// trusted. kUnavailable names the file that cannot be read or does not fit.
 Result<TlsContext> MakeTlsContext(const TlsOptions& options);
 
 // Makes `ssl` send `name` (SNI) and demand a certificate for it: a host name, or an address in its usual form.

@@ -18,8 +18,8 @@ struct SlotRange {
   friend bool operator==(const SlotRange&, const SlotRange&) = default;
 };
 
-// The reply to CLUSTER SLOTS, of the node at `asked`, whose host stands for one that the cluster does not know. kCorrupt
-// when it is not of that form.
+// The reply to CLUSTER SLOTS, of the node at `asked`, whose host stands for one that the cluster does not know.
+// kCorrupt when it is not of that form.
 Result<std::vector<SlotRange>> ParseClusterSlots(const Reply& reply, const Endpoint& asked);
 
 }  // namespace lazaret::redis

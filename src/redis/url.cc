@@ -25,9 +25,8 @@ std::unexpected<Error> Malformed(std::string_view what) {
 bool IsAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 bool IsName(std::string_view text, std::string_view others) {
-  return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, [&](char c) {
-    return IsAlphanumeric(c) || others.find(c) != others.npos;
-  });
+  return !text.empty() && text.size() <= 253 &&
+         std::ranges::all_of(text, [&](char c) { return IsAlphanumeric(c) || others.find(c) != others.npos; });
 }
 
 template <class Number>
@@ -65,8 +64,9 @@ class UrlParser {
     if (text.find('#') != text.npos) return Malformed("must not have a \"#\": percent-encode it as %23");
     const auto [scheme, rest] = Cut(text, ':');
     if (!rest || !ReadScheme(scheme)) {
-      return Malformed("must begin with redis://, rediss://, unix:/, redis+unix://, redis+sentinel://, "
-                       "rediss+sentinel://, redis+cluster:// or rediss+cluster://");
+      return Malformed(
+          "must begin with redis://, rediss://, unix:/, redis+unix://, redis+sentinel://, "
+          "rediss+sentinel://, redis+cluster:// or rediss+cluster://");
     }
     const auto [address, query] = Cut(*rest, '?');
     const auto parsed = is_unix_ ? ReadUnix(address) : ReadNetwork(address);
@@ -171,14 +171,16 @@ class UrlParser {
       const std::string_view rest = text.substr(end + 1);
       if (!rest.empty() && !rest.starts_with(':')) return Malformed("has something other than a port behind \"]\"");
       if (!rest.empty()) port = rest.substr(1);
-      if (host.find(':') == host.npos || host.size() > 45 || host.find_first_not_of("0123456789abcdefABCDEF:.") != host.npos) {
+      if (host.find(':') == host.npos || host.size() > 45 ||
+          host.find_first_not_of("0123456789abcdefABCDEF:.") != host.npos) {
         return Malformed("has something other than an IPv6 address in \"[]\"");
       }
     } else {
       std::tie(host, port) = Cut(text, ':');
       if (!IsName(host, "-._")) return Malformed("has no host, or one that is neither a name nor an address");
     }
-    Endpoint endpoint{.host = std::string(host), .port = url_.mode == Mode::kSentinel ? kSentinelPort : kPort, .path = {}};
+    Endpoint endpoint{
+        .host = std::string(host), .port = url_.mode == Mode::kSentinel ? kSentinelPort : kPort, .path = {}};
     if (port) {
       const auto number = ReadNumber<std::uint16_t>(*port);
       if (!number || *number == 0) return Malformed("has a port that is not a number from 1 to 65535");
@@ -189,7 +191,8 @@ class UrlParser {
 
   Result<void> ReadPath(std::string_view path) {
     if (url_.mode == Mode::kCluster) {
-      return path.empty() ? Result<void>() : Malformed("of a cluster has no database: leave out what follows the hosts");
+      return path.empty() ? Result<void>()
+                          : Malformed("of a cluster has no database: leave out what follows the hosts");
     }
     if (url_.mode == Mode::kStandalone) return path.empty() ? Result<void>() : ReadDatabase(path);
     const auto [master, database] = Cut(path, '/');
@@ -251,12 +254,14 @@ class UrlParser {
     if (name == "db" && is_unix_) return ReadDatabase(value);
     if (name == "client_name") {
       // CLIENT SETNAME takes no spaces and no control characters.
-      if (!IsName(value, "-._:@/")) return Malformed("has a client_name with other characters than letters, digits and -._:@/");
+      if (!IsName(value, "-._:@/"))
+        return Malformed("has a client_name with other characters than letters, digits and -._:@/");
       url_.client_name = value;
       return {};
     }
-    return Malformed("has an unknown option: known are timeout, connect_timeout, client_name, ca_file, cert_file, "
-                     "key_file, server_name, sentinel_user, sentinel_password and, of a Unix socket, db");
+    return Malformed(
+        "has an unknown option: known are timeout, connect_timeout, client_name, ca_file, cert_file, "
+        "key_file, server_name, sentinel_user, sentinel_password and, of a Unix socket, db");
   }
 
   Url url_;

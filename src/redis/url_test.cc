@@ -58,7 +58,8 @@ TEST(RedisUrl, ReadsUnixSockets) {
 }
 
 TEST(RedisUrl, ReadsSentinels) {
-  const Url url = Parsed("rediss+sentinel://me:pw@s1,s2:1234,[::1]/main.master/3?sentinel_user=w&sentinel_password=a%26b");
+  const Url url =
+      Parsed("rediss+sentinel://me:pw@s1,s2:1234,[::1]/main.master/3?sentinel_user=w&sentinel_password=a%26b");
   EXPECT_EQ(url.mode, Mode::kSentinel);
   EXPECT_TRUE(url.tls);
   EXPECT_THAT(url.endpoints, ElementsAre(At("s1", 26379), At("s2", 1234), At("::1", 26379)));
@@ -76,7 +77,9 @@ TEST(RedisUrl, ReadsClusters) {
 }
 
 TEST(RedisUrl, ReadsOptions) {
-  const Url url = Parsed("rediss://h?timeout=250ms&connect_timeout=3s&client_name=lz-1&ca_file=/a%20b.crt&cert_file=/c&key_file=/k&server_name=n");
+  const Url url = Parsed(
+      "rediss://h?timeout=250ms&connect_timeout=3s&client_name=lz-1&ca_file=/a%20b.crt&cert_file=/c&key_file=/"
+      "k&server_name=n");
   EXPECT_EQ(url.timeout, milliseconds(250));
   EXPECT_EQ(url.connect_timeout, milliseconds(3000));
   EXPECT_EQ(url.client_name, "lz-1");
@@ -90,7 +93,8 @@ TEST(RedisUrl, SaysWhatIsWrong) {
     EXPECT_THAT(Refused(text), HasSubstr("redis")) << text;
   }
   EXPECT_THAT(Refused("redis:h"), HasSubstr("\"//\""));
-  for (const char* text : {"redis://", "redis://h h", "redis://h,", "redis+cluster://,h", "redis://:1", "redis://a$b"}) {
+  for (const char* text :
+       {"redis://", "redis://h h", "redis://h,", "redis+cluster://,h", "redis://:1", "redis://a$b"}) {
     EXPECT_NE(Refused(text), "accepted") << text;
   }
   for (const char* port : {"0", "65536", "", "-1", "+1", "1x", "x"}) {
@@ -151,10 +155,11 @@ TEST(RedisUrl, LimitsItsLengthAndHosts) {
 
 TEST(RedisUrl, NeverRepeatsAPassword) {
   for (const char* text :
-       {"redis://u:hunter2@h h", "redis://u:hunter2@h:x", "redis:/u:hunter2@h", "redis://u:hunter2/@h", "redis://u:hunter2?@h",
-        "redis://u:hunter2#@h", "redis://u:a:hunter2@h", "redis://u:hunter2%@h", "redis://hunter2@h", "redis://u:hunter2@@h",
-        "redis://h/hunter2", "redis://h?hunter2", "redis://h?hunter2=1", "redis://h?timeout=hunter2", "hunter2",
-        "redis+sentinel://h/m?sentinel_password=hunter2&timeout=1", "redis://h:hunter2"}) {
+       {"redis://u:hunter2@h h", "redis://u:hunter2@h:x", "redis:/u:hunter2@h", "redis://u:hunter2/@h",
+        "redis://u:hunter2?@h", "redis://u:hunter2#@h", "redis://u:a:hunter2@h", "redis://u:hunter2%@h",
+        "redis://hunter2@h", "redis://u:hunter2@@h", "redis://h/hunter2", "redis://h?hunter2", "redis://h?hunter2=1",
+        "redis://h?timeout=hunter2", "hunter2", "redis+sentinel://h/m?sentinel_password=hunter2&timeout=1",
+        "redis://h:hunter2"}) {
     EXPECT_THAT(Refused(text), Not(HasSubstr("hunter2"))) << text;
   }
 }

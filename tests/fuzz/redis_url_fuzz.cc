@@ -30,7 +30,8 @@ void CheckAccepted(const redis::Url& url, std::string_view text) {
   }
   // What it says of itself is a URL of the same place.
   bool plain = url.database == 0 || !url.endpoints.front().is_unix();
-  for (const char c : url.endpoints.front().path) plain = plain && c > ' ' && c <= '~' && c != '%' && c != '#' && c != '?';
+  for (const char c : url.endpoints.front().path)
+    plain = plain && c > ' ' && c <= '~' && c != '%' && c != '#' && c != '?';
   if (!plain || url.endpoints.front().path.starts_with("//")) return;
   const auto again = redis::Url::Parse(url.Describe());
   Require(again && again->endpoints == url.endpoints && again->database == url.database && again->mode == url.mode,

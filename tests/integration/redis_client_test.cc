@@ -71,8 +71,9 @@ class RedisTransport : public testing::TestWithParam<std::string_view> {
     if (GetParam() == "tls") {
       certificates_.emplace(directory_);
       options_ = {.tls = true, .certificates = &*certificates_};
-      options_.arguments = {"--tls-cert-file", certificates_->File("server.crt"), "--tls-key-file",
-                            certificates_->File("server.key"), "--tls-auth-clients", "no"};
+      options_.arguments = {"--tls-cert-file",    certificates_->File("server.crt"),
+                            "--tls-key-file",     certificates_->File("server.key"),
+                            "--tls-auth-clients", "no"};
     }
   }
   std::string UrlOf(const RedisProcess& server) const {
@@ -158,7 +159,8 @@ TEST(RedisClient, TellsWhatMayHaveBeenExecuted) {
   ASSERT_TRUE(client.Ask("", {"PING"}));
   server.Stop();
   auto once = client.io().Spawn(client->Call("a", {"INCR", "a"}, {.deadline = Soon()}));
-  auto again = client.io().Spawn(client->Call("b", {"INCR", "b"}, {.deadline = Soon(), .repeat = redis::Repeat::kAllowed}));
+  auto again =
+      client.io().Spawn(client->Call("b", {"INCR", "b"}, {.deadline = Soon(), .repeat = redis::Repeat::kAllowed}));
   EXPECT_TRUE(Eventually([&] { return client.counters().commands == 3; }));
   server.Kill();
   EXPECT_THAT(once.get(), FailsWith(Errc::kDisconnected));
@@ -171,11 +173,15 @@ TEST(RedisClient, RepeatsWhatMayBeRepeated) {
   RunningClient client(server.Url());
   const auto id = client.Ask("", {"CLIENT", "ID"});
   ASSERT_TRUE(id);
-  auto slow = client.io().Spawn(client->Call("", {"BLPOP", "list", "0"}, {.deadline = Soon(), .repeat = redis::Repeat::kAllowed}));
-  EXPECT_TRUE(Eventually([&] { return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
+  auto slow = client.io().Spawn(
+      client->Call("", {"BLPOP", "list", "0"}, {.deadline = Soon(), .repeat = redis::Repeat::kAllowed}));
+  EXPECT_TRUE(Eventually(
+      [&] { return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
   server.Ask({"CLIENT", "KILL", "ID", std::to_string(id->integer())});
-  EXPECT_TRUE(Eventually([&] { return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos &&
-                                       client.counters().connects == 2; }));
+  EXPECT_TRUE(Eventually([&] {
+    return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos &&
+           client.counters().connects == 2;
+  }));
   server.Ask({"RPUSH", "list", "item"});
   EXPECT_THAT(slow.get(), Answers(Reply::Array({Reply::Bulk("list"), Reply::Bulk("item")})));
   EXPECT_EQ(client.counters().retries, 1u);
@@ -247,7 +253,9 @@ TEST(RedisClient, RunsScriptsByTheirName) {
   RedisProcess server;
   RunningClient client(server.Url());
   const redis::Script script("return {KEYS[1], ARGV[1], #ARGV}");
-  const auto eval = [&] { return client.Run(client->Eval(script, {"key"}, {std::string("a\0b", 3), "c"}, {.deadline = Soon()})); };
+  const auto eval = [&] {
+    return client.Run(client->Eval(script, {"key"}, {std::string("a\0b", 3), "c"}, {.deadline = Soon()}));
+  };
   const Reply expected = Reply::Array({Reply::Bulk("key"), Reply::Bulk(std::string("a\0b", 3)), Reply::Integer(2)});
   EXPECT_THAT(eval(), Answers(expected));
   EXPECT_EQ(client.counters().round_trips, 2u);
@@ -265,7 +273,10 @@ TEST(RedisClient, KeepsBlockingCommandsApart) {
   RunningClient client(server.Url(), settings);
   const auto block = [&] { return client.io().Spawn(client->CallBlocking("list", {"BLPOP", "list", "0"}, Soon())); };
   const auto blocked = [&](int count) {
-    return Eventually([&] { return server.Ask({"INFO", "clients"}).text().find(fmt::format("blocked_clients:{}\r", count)) != std::string::npos; });
+    return Eventually([&] {
+      return server.Ask({"INFO", "clients"}).text().find(fmt::format("blocked_clients:{}\r", count)) !=
+             std::string::npos;
+    });
   };
   auto first = block();
   auto second = block();
@@ -291,7 +302,8 @@ template <class T>
 std::function<void()> SpawnCancellable(IoThread& io, aio::Task<T> task, std::promise<bool>& ended) {
   auto signal = std::make_shared<boost::asio::cancellation_signal>();
   boost::asio::co_spawn(io.executor(), std::move(task),
-                        boost::asio::bind_cancellation_slot(signal->slot(), [signal, &ended](std::exception_ptr, T) { ended.set_value(true); }));
+                        boost::asio::bind_cancellation_slot(
+                            signal->slot(), [signal, &ended](std::exception_ptr, T) { ended.set_value(true); }));
   return [signal, executor = io.executor()] {
     boost::asio::post(executor, [signal] { signal->emit(boost::asio::cancellation_type::terminal); });
   };
@@ -324,7 +336,10 @@ TEST(RedisClient, BreaksOffABlockingCommandWhoseCallerIsCancelled) {
   IoThread other;
   for (IoThread* io : {&client.io(), &other}) {
     const auto blocked = [&](int count) {
-      return Eventually([&] { return server.Ask({"INFO", "clients"}).text().find(fmt::format("blocked_clients:{}\r", count)) != std::string::npos; });
+      return Eventually([&] {
+        return server.Ask({"INFO", "clients"}).text().find(fmt::format("blocked_clients:{}\r", count)) !=
+               std::string::npos;
+      });
     };
     std::promise<bool> ended;
     const auto cancel = SpawnCancellable(*io, client->CallBlocking("list", {"BLPOP", "list", "0"}, Soon()), ended);
@@ -341,7 +356,8 @@ TEST(RedisClient, StopsWhileCommandsWait) {
   IoThread other;
   ASSERT_TRUE(client.Ask("", {"PING"}));
   auto blocked = client.io().Spawn(client->CallBlocking("list", {"BLPOP", "list", "0"}, Soon()));
-  EXPECT_TRUE(Eventually([&] { return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
+  EXPECT_TRUE(Eventually(
+      [&] { return server.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
   server.Stop();
   auto here = client.io().Spawn(client->Call("", {"PING"}, {.deadline = Soon()}));
   auto there = other.Spawn(client->Call("", {"PING"}, {.deadline = Soon()}));

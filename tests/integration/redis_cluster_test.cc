@@ -42,7 +42,8 @@ class RedisClusterTest : public testing::Test {
     SetSlot(from, slot, {"MIGRATING", IdOf(to)});
   }
   static void MoveKey(const std::string& key, std::size_t from, std::size_t to) {
-    const Reply reply = cluster_->node(from).Ask({"MIGRATE", "127.0.0.1", std::to_string(cluster_->node(to).port()), key, "0", "5000"});
+    const Reply reply =
+        cluster_->node(from).Ask({"MIGRATE", "127.0.0.1", std::to_string(cluster_->node(to).port()), key, "0", "5000"});
     ASSERT_EQ(reply.text(), "OK");
   }
   static void EndMove(std::uint16_t slot, std::size_t from, std::size_t to) {
@@ -76,7 +77,8 @@ TEST_F(RedisClusterTest, FindsTheOthersThroughOneNode) {
 TEST_F(RedisClusterTest, RunsScriptsAndGroupsOnOneSlot) {
   RunningClient client(cluster_->Url());
   const redis::Script script("redis.call('SET', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[2])");
-  EXPECT_THAT(client.Run(client->Eval(script, {"{tag}a", "{tag}a"}, {"value"}, {.deadline = Soon()})), Answers(Reply::Bulk("value")));
+  EXPECT_THAT(client.Run(client->Eval(script, {"{tag}a", "{tag}a"}, {"value"}, {.deadline = Soon()})),
+              Answers(Reply::Bulk("value")));
   const std::vector<Command> group = {{"GET", "{tag}a"}, {"DEL", "{tag}a"}, {"GET", "{tag}a"}};
   const auto results = client.Run(client->CallAll("{tag}a", group, {.deadline = Soon()}));
   EXPECT_THAT(results[0], Answers(Reply::Bulk("value")));
@@ -167,7 +169,8 @@ TEST_F(RedisClusterTest, BlocksOnTheRightNode) {
   RunningClient client(cluster_->Url());
   auto blocked = client.io().Spawn(client->CallBlocking("{list}", {"BLPOP", "{list}", "0"}, Soon()));
   auto& node = cluster_->node(cluster_->OwnerOf(redis::SlotOf("{list}")));
-  ASSERT_TRUE(Eventually([&] { return node.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
+  ASSERT_TRUE(
+      Eventually([&] { return node.Ask({"INFO", "clients"}).text().find("blocked_clients:1") != std::string::npos; }));
   ASSERT_TRUE(client.Ask("{list}", {"RPUSH", "{list}", "item"}));
   EXPECT_THAT(blocked.get(), Answers(Reply::Array({Reply::Bulk("{list}"), Reply::Bulk("item")})));
 }
@@ -203,7 +206,9 @@ class Traffic {
   bool GoesOn() const {
     std::uint64_t before[3];
     for (int i = 0; i < 3; ++i) before[i] = acknowledged_[i];
-    return Eventually([&] { return std::ranges::equal(before, acknowledged_, [](std::uint64_t a, const auto& b) { return b > a + 10; }); });
+    return Eventually([&] {
+      return std::ranges::equal(before, acknowledged_, [](std::uint64_t a, const auto& b) { return b > a + 10; });
+    });
   }
   // No increment is lost, and none is made twice that was not answered for with an uncertain error.
   void End() {
@@ -218,7 +223,8 @@ class Traffic {
   }
 
  private:
-  aio::Task<bool> Increment(std::string key, std::atomic<std::uint64_t>& acknowledged, std::atomic<std::uint64_t>& uncertain) {
+  aio::Task<bool> Increment(std::string key, std::atomic<std::uint64_t>& acknowledged,
+                            std::atomic<std::uint64_t>& uncertain) {
     while (!stop_) {
       const auto reply = co_await client_->Call(key, {"INCR", key}, {.deadline = In(seconds(2))});
       if (reply) {

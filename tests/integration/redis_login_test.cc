@@ -16,9 +16,10 @@ using testing::HasSubstr;
 using testing::Not;
 
 TEST(RedisLogin, LogsInAsTheUrlSays) {
-  RedisProcess server({.arguments = {"--user", "scanner", "on", ">s3cr@t", "~*", "+@all", "--requirepass", "default-pass"}});
-  for (const auto& [user, name] : std::vector<std::pair<std::string, std::string>>{
-           {"scanner:s3cr%40t", "scanner"}, {":default-pass", "default"}}) {
+  RedisProcess server(
+      {.arguments = {"--user", "scanner", "on", ">s3cr@t", "~*", "+@all", "--requirepass", "default-pass"}});
+  for (const auto& [user, name] : std::vector<std::pair<std::string, std::string>>{{"scanner:s3cr%40t", "scanner"},
+                                                                                   {":default-pass", "default"}}) {
     RunningClient client(fmt::format("redis://{}@127.0.0.1:{}/3?client_name=me", user, server.port()));
     EXPECT_THAT(client.Ask("", {"ACL", "WHOAMI"}), Answers(Reply::Bulk(name)));
     EXPECT_THAT(client.Ask("", {"CLIENT", "INFO"})->text(), testing::AllOf(HasSubstr("name=me"), HasSubstr("db=3")));
@@ -26,7 +27,8 @@ TEST(RedisLogin, LogsInAsTheUrlSays) {
 }
 
 TEST(RedisLogin, SaysWhenItIsNotLetIn) {
-  RedisProcess server({.arguments = {"--user", "scanner", "on", ">s3cr@t", "~*", "+@all", "--requirepass", "default-pass"}});
+  RedisProcess server(
+      {.arguments = {"--user", "scanner", "on", ">s3cr@t", "~*", "+@all", "--requirepass", "default-pass"}});
   const auto error = [&](const std::string& user) {
     RunningClient client(fmt::format("redis://{}127.0.0.1:{}", user, server.port()));
     const auto reply = client.Ask("", {"PING"});
@@ -39,8 +41,8 @@ TEST(RedisLogin, SaysWhenItIsNotLetIn) {
 }
 
 TEST(RedisLogin, ManagesWithoutHello) {
-  RedisProcess server({.arguments = {"--rename-command", "HELLO", "", "--user", "scanner", "on", ">s3cr@t", "~*", "+@all",
-                                     "--requirepass", "default-pass"}});
+  RedisProcess server({.arguments = {"--rename-command", "HELLO", "", "--user", "scanner", "on", ">s3cr@t", "~*",
+                                     "+@all", "--requirepass", "default-pass"}});
   RunningClient client(fmt::format("redis://scanner:s3cr%40t@127.0.0.1:{}?client_name=me", server.port()));
   EXPECT_THAT(client.Ask("", {"CLIENT", "INFO"})->text(),
               testing::AllOf(HasSubstr("name=me"), HasSubstr("user=scanner")));
@@ -55,8 +57,9 @@ TEST(RedisTls, TrustsOnlyTheRightCertificates) {
   const RedisCertificates files(directory);
   const auto start = [&](std::string_view name, std::string_view auth_clients) {
     RedisOptions options{.tls = true, .certificates = &files};
-    options.arguments = {"--tls-cert-file", files.File(fmt::format("{}.crt", name)), "--tls-key-file",
-                         files.File(fmt::format("{}.key", name)), "--tls-auth-clients", std::string(auth_clients)};
+    options.arguments = {"--tls-cert-file",    files.File(fmt::format("{}.crt", name)),
+                         "--tls-key-file",     files.File(fmt::format("{}.key", name)),
+                         "--tls-auth-clients", std::string(auth_clients)};
     return std::make_unique<RedisProcess>(options);
   };
   const auto ping = [&](const std::string& url) {
@@ -78,7 +81,8 @@ TEST(RedisTls, TrustsOnlyTheRightCertificates) {
 
   const auto strict = start("server", "yes");
   EXPECT_THAT(ping(strict->Url() + ca), FailsWith(Errc::kUnavailable));
-  EXPECT_TRUE(ping(strict->Url() + ca + "&cert_file=" + files.File("client.crt") + "&key_file=" + files.File("client.key")));
+  EXPECT_TRUE(
+      ping(strict->Url() + ca + "&cert_file=" + files.File("client.crt") + "&key_file=" + files.File("client.key")));
 }
 
 TEST(RedisTls, NamesFilesThatCannotBeUsed) {

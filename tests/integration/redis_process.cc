@@ -67,7 +67,8 @@ void Run(const std::string& command) {
 }  // namespace
 
 std::uint16_t FreePort() {
-  // The bus of a cluster needs port + 10000, which is fixed as well: neither may be one that the kernel gives to others.
+  // The bus of a cluster needs port + 10000, which is fixed as well: neither may be one that the kernel gives to
+  // others.
   static std::mt19937 random{std::random_device()()};
   std::uniform_int_distribution<int> some(11'000, 22'000);
   for (int i = 0; i < 1000; ++i) {
@@ -83,15 +84,21 @@ RedisCertificates::RedisCertificates(const TestDirectory& directory) : directory
     Run(fmt::format("cd {} && openssl {} >>log 2>&1", directory_.native(), arguments));
   };
   for (const char* authority : {"ca", "another"}) {
-    openssl(fmt::format("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={0} "
-                        "-keyout {0}.key -out {0}.crt", authority));
+    openssl(
+        fmt::format("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={0} "
+                    "-keyout {0}.key -out {0}.crt",
+                    authority));
   }
   const auto sign = [&](const std::string& name, const std::string& extension) {
-    openssl(fmt::format("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={0} -keyout {0}.key "
-                        "-out {0}.csr", name));
+    openssl(
+        fmt::format("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={0} -keyout {0}.key "
+                    "-out {0}.csr",
+                    name));
     std::ofstream(directory_ / (name + ".ext")) << extension << '\n';
-    openssl(fmt::format("x509 -req -in {0}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile {0}.ext "
-                        "-out {0}.crt", name));
+    openssl(
+        fmt::format("x509 -req -in {0}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile {0}.ext "
+                    "-out {0}.crt",
+                    name));
   };
   sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1");
   sign("other", "subjectAltName=DNS:redis.example");
@@ -129,7 +136,8 @@ void RedisProcess::Start() {
   arguments.insert(arguments.end(), {options_.tls ? "--tls-port" : "--port", port, "--bind", "127.0.0.1",
                                      "--unixsocket", socket(), "--dir", directory_.path().native()});
   if (!options_.sentinel) {
-    arguments.insert(arguments.end(), {"--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes"});
+    arguments.insert(arguments.end(),
+                     {"--save", "", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes"});
     if (options_.tls) {
       const RedisCertificates& files = *options_.certificates;
       arguments.insert(arguments.end(), {"--port", "0", "--tls-ca-cert-file", files.File("ca.crt")});
@@ -151,7 +159,9 @@ void RedisProcess::Start() {
   if (!answers || pid_ == 0) throw std::runtime_error("redis-server does not answer: " + Log());
 }
 
-std::string RedisProcess::Url() const { return fmt::format("{}://localhost:{}", options_.tls ? "rediss" : "redis", port_); }
+std::string RedisProcess::Url() const {
+  return fmt::format("{}://localhost:{}", options_.tls ? "rediss" : "redis", port_);
+}
 
 void RedisProcess::Kill() {
   if (pid_ == 0) return;
@@ -189,8 +199,8 @@ std::string RedisProcess::Log() const {
 }
 
 RedisCluster::RedisCluster(std::size_t masters, bool replicas, std::vector<std::string> arguments) : masters_(masters) {
-  std::vector<std::string> all = {"--cluster-enabled", "yes", "--cluster-node-timeout", "500",
-                                  "--cluster-replica-validity-factor", "0"};
+  std::vector<std::string> all = {
+      "--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   for (std::size_t i = 0; i < masters * (replicas ? 2 : 1); ++i) {
     nodes_.push_back(std::make_unique<RedisProcess>(RedisOptions{.arguments = all}));
@@ -212,7 +222,9 @@ RedisCluster::RedisCluster(std::size_t masters, bool replicas, std::vector<std::
   }
   if (!WaitUntilOk()) throw std::runtime_error("the cluster does not come up");
   for (std::size_t i = masters; i < nodes_.size(); ++i) {
-    if (!Eventually([&] { return nodes_[i]->Ask({"INFO", "replication"}).text().find("master_link_status:up") != std::string::npos; })) {
+    if (!Eventually([&] {
+          return nodes_[i]->Ask({"INFO", "replication"}).text().find("master_link_status:up") != std::string::npos;
+        })) {
       throw std::runtime_error("a replica does not follow its master");
     }
   }
@@ -220,7 +232,8 @@ RedisCluster::RedisCluster(std::size_t masters, bool replicas, std::vector<std::
 
 std::string RedisCluster::Url() const {
   std::string hosts;
-  for (std::size_t i = 0; i < masters_; ++i) hosts += fmt::format("{}127.0.0.1:{}", i == 0 ? "" : ",", nodes_[i]->port());
+  for (std::size_t i = 0; i < masters_; ++i)
+    hosts += fmt::format("{}127.0.0.1:{}", i == 0 ? "" : ",", nodes_[i]->port());
   return "redis+cluster://" + hosts;
 }
 
@@ -278,7 +291,8 @@ RedisSentinels::RedisSentinels(std::vector<std::string> sentinel_arguments) {
 
 std::string RedisSentinels::Url() const {
   std::string hosts;
-  for (const auto& sentinel : sentinels_) hosts += fmt::format("{}127.0.0.1:{}", hosts.empty() ? "" : ",", sentinel->port());
+  for (const auto& sentinel : sentinels_)
+    hosts += fmt::format("{}127.0.0.1:{}", hosts.empty() ? "" : ",", sentinel->port());
   return fmt::format("redis+sentinel://{}/lazaret", hosts);
 }
 

@@ -54,8 +54,8 @@ class RedisProcess {
   std::string socket() const { return (directory_ / "redis.sock").native(); }
   std::string Url() const;  // redis:// or rediss://, with localhost
 
-  void Kill();   // SIGKILL
-  void Start();  // again, on the same port with the same files
+  void Kill();            // SIGKILL
+  void Start();           // again, on the same port with the same files
   void Stop() const;      // SIGSTOP
   void Continue() const;  // SIGCONT
 

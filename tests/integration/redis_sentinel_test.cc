@@ -53,6 +53,18 @@ TEST(RedisSentinel, SaysWhenNoSentinelKnows) {
   EXPECT_THAT(nowhere.Ask("", {"PING"}), FailsWith(Errc::kUnavailable, "Connection refused"));
 }
 
+TEST(RedisSentinel, LeavesAServerThatTheSentinelsNoLongerName) {
+  RedisProcess cut_off;  // and so not told, as it would be after a failover
+  RedisProcess master;
+  RedisProcess sentinel(LonelySentinel(cut_off));
+  RunningClient client(fmt::format("redis+sentinel://127.0.0.1:{}/lazaret", sentinel.port()));
+  ASSERT_TRUE(client.Ask("key", {"SET", "key", "old"}));
+  ASSERT_EQ(sentinel.Ask({"SENTINEL", "REMOVE", "lazaret"}).text(), "OK");
+  ASSERT_EQ(sentinel.Ask({"SENTINEL", "MONITOR", "lazaret", "127.0.0.1", std::to_string(master.port()), "1"}).text(),
+            "OK");
+  EXPECT_TRUE(Eventually([&] { return client.Ask("key", {"GET", "key"}) == Reply(); }));
+}
+
 TEST(RedisSentinel, RefusesAReplicaThatASentinelNames) {
   RedisProcess master;
   RedisProcess replica({.arguments = {"--replicaof", "127.0.0.1 " + std::to_string(master.port())}});
