@@ -14,7 +14,7 @@ namespace {
 Command Hello(const LoginOptions& options) {
   std::vector<std::string_view> arguments = {"HELLO", "2"};
   if (!options.credentials.empty()) {
-    const std::string& user = options.credentials.user;
+    const std::string_view user = options.credentials.user;
     arguments.insert(arguments.end(), {"AUTH", user.empty() ? "default" : user, options.credentials.password});
   }
   if (!options.client_name.empty()) arguments.insert(arguments.end(), {"SETNAME", options.client_name});
