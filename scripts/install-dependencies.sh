@@ -7,13 +7,17 @@ set -euo pipefail
 build_packages=(
   clang-19 lld-19 cmake ninja-build pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libssl-dev libclamav-dev libsqlite3-dev libseccomp-dev zlib1g-dev libbz2-dev
+  libssl-dev libclamav-dev libsqlite3-dev libseccomp-dev zlib1g-dev libbz2-dev libhiredis-dev
   libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev prometheus-cpp-dev
 )
 # What run.sh uses besides: signatures, and something to try the service with.
 run_packages=(clamav-freshclam curl ca-certificates)
-# To test: sanitizers and libFuzzer, the test framework, files to scan, clamd and its client.
-test_packages=(libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles clamav-daemon clamdscan zip)
+# To test: sanitizers and libFuzzer, the test framework, files to scan, clamd and its client, a Redis server to start. In
+# Debian 12 that program is in redis-tools (as redis-check-rdb); redis-server would only add a service that starts at
+# once and with the machine.
+test_packages=(
+  libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles clamav-daemon clamdscan zip openssl redis-tools
+)
 
 usage() {
   cat <<EOF

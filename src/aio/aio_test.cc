@@ -4,6 +4,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -15,6 +16,8 @@
 #include "aio/deadline.h"
 #include "aio/gather.h"
 #include "aio/handoff.h"
+#include "aio/resolver.h"
+#include "aio/run_in.h"
 #include "aio/task_group.h"
 
 namespace lazaret::aio {
@@ -236,6 +239,115 @@ TEST(Gather, EndsAtOnceWithNothingToDo) {
   io.restart();
   io.run();
   EXPECT_EQ(closed.get()[1].error().code, Errc::kUnavailable);
+}
+
+// A group on a thread of its own.
+class Elsewhere {
+ public:
+  Elsewhere() : guard_(io_.get_executor()), thread_([this] { io_.run(); }) {}
+  ~Elsewhere() {
+    asio::co_spawn(io_, Stop(tasks), asio::use_future).get();
+    guard_.reset();
+    thread_.join();
+  }
+  std::thread::id thread() const { return thread_.get_id(); }
+
+ private:
+  static Task<> Stop(TaskGroup& group) {
+    group.Close();
+    group.CancelAll();
+    co_await group.Wait();
+  }
+
+  asio::io_context io_;
+  asio::executor_work_guard<asio::io_context::executor_type> guard_;
+
+ public:
+  std::atomic<int> thrown = 0;
+  TaskGroup tasks{io_.get_executor(), [this](std::exception_ptr) { ++thrown; }};
+
+ private:
+  std::jthread thread_;  // last: it uses everything above
+};
+
+Task<Result<std::thread::id>> ThisThread() { co_return std::this_thread::get_id(); }
+
+TEST(RunIn, RunsThereAndResumesHere) {
+  Elsewhere there;
+  RunTask([](Elsewhere& other) -> Task<bool> {
+    const auto here = std::this_thread::get_id();
+    const auto ran = co_await RunIn(other.tasks, ThisThread());
+    EXPECT_EQ(ran, Result<std::thread::id>(other.thread()));
+    EXPECT_EQ(std::this_thread::get_id(), here);
+    co_return true;
+  }(there));
+}
+
+TEST(RunIn, StaysOnTheExecutorOfTheGroup) {
+  asio::io_context io;
+  TaskGroup group(io.get_executor(), [](std::exception_ptr) { ADD_FAILURE(); });
+  auto future = asio::co_spawn(io, RunIn(group, Seven()), asio::use_future);
+  EXPECT_GT(io.run(), 0u);
+  EXPECT_EQ(future.get(), Result<int>(7));
+}
+
+TEST(RunIn, RefusesWhenTheGroupIsClosedOrTheTaskThrows) {
+  Elsewhere there;
+  EXPECT_EQ(RunTask(RunIn(there.tasks, ValueAfter(-1, milliseconds(0)))).error().code, Errc::kCancelled);
+  EXPECT_EQ(RunTask(RunIn(there.tasks, ValueAfter(0, milliseconds(0)))).error().code, Errc::kNotFound);
+  EXPECT_EQ(there.thrown, 1);
+  asio::post(there.tasks.executor(), [&] { there.tasks.Close(); });
+  EXPECT_EQ(RunTask(RunIn(there.tasks, Seven())).error().code, Errc::kUnavailable);
+}
+
+TEST(RunIn, CancelsTheTaskWithItsCaller) {
+  Elsewhere there;
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  std::promise<void> begun;
+  std::promise<void> ended;
+  const auto task = [](std::promise<void>& begin, std::promise<void>& end) -> Task<Result<int>> {
+    const struct Ended {
+      std::promise<void>& promise;
+      ~Ended() { promise.set_value(); }
+    } guard{end};
+    begin.set_value();
+    co_await SleepUntil(Never());
+    co_return 1;
+  };
+  Result<int> result = 0;
+  asio::co_spawn(io, RunIn(there.tasks, task(begun, ended)),
+                 asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, Result<int> r) { result = r; }));
+  io.poll();
+  begun.get_future().wait();
+  asio::post(io, [&] { signal.emit(asio::cancellation_type::terminal); });
+  io.run();
+  EXPECT_EQ(result.error().code, Errc::kCancelled);
+  ended.get_future().wait();
+}
+
+TEST(Resolver, SharesOneLookupAmongThoseWhoAsk) {
+  std::atomic<int> lookups = 0;
+  std::promise<void> asked;
+  Resolver resolver(
+      [&](const std::string&) -> Result<Addresses> {
+        ++lookups;
+        asked.get_future().wait();
+        return Addresses{boost::asio::ip::make_address("192.0.2.1")};
+      },
+      1);
+  asio::io_context io;
+  auto first = asio::co_spawn(io, resolver.Resolve("h", Never()), asio::use_future);
+  auto second = asio::co_spawn(io, resolver.Resolve("h", Never()), asio::use_future);
+  auto another = asio::co_spawn(io, resolver.Resolve("other", Never()), asio::use_future);
+  io.poll();
+  asked.set_value();
+  io.restart();
+  io.run();
+  EXPECT_EQ(first.get()->size(), 1u);
+  EXPECT_EQ(second.get()->size(), 1u);
+  EXPECT_EQ(another.get().error().code, Errc::kOverloaded);
+  EXPECT_EQ(lookups, 1);
 }
 
 TEST(TaskGroup, ReportsWhatATaskThrows) {

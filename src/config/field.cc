@@ -195,7 +195,16 @@ std::string ShowNumber(Kind kind, std::uint64_t value) {
 
 }  // namespace
 
-bool Field::IsList() const { return kind == Kind::kListen || kind == Kind::kServers || kind == Kind::kTexts; }
+bool Field::IsList() const {
+  switch (kind) {
+    case Kind::kListen:
+    case Kind::kClamdListen:
+    case Kind::kServers:
+    case Kind::kTexts:
+    case Kind::kPaths: return true;
+    default: return false;
+  }
+}
 
 std::string_view Field::Section() const {
   const std::size_t dot = key.find('.');

@@ -42,6 +42,7 @@ const Graph kAllowed = {
     {"metrics", {"core", "base"}},
     {"config", {"base"}},
     {"webhook", {"core", "aio", "base"}},
+    {"redis", {"core", "aio", "base", "wire"}},
     {"main", {std::string(kEverything)}},
 };
 
@@ -54,7 +55,7 @@ const std::vector<Reserved> kReserved = {
     {"clamav.h", {"scanner"}},
     {"boost/beast", {"webhook"}},  // answers to our own requests only: docs/decisions/0002
     {"sqlite3", {"embedded"}},
-    {"hiredis", {}},
+    {"hiredis", {"redis"}},
     {"prometheus/", {"metrics"}},
     {"CLI/", {"config"}},
     {"toml++/", {"config"}},

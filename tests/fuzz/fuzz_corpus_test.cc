@@ -15,6 +15,8 @@ int clamd_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
+int redis_reply_fuzz(const std::uint8_t* data, std::size_t size);
+int redis_url_fuzz(const std::uint8_t* data, std::size_t size);
 int request_head_fuzz(const std::uint8_t* data, std::size_t size);
 int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
 int verdict_encoding_fuzz(const std::uint8_t* data, std::size_t size);
@@ -47,6 +49,11 @@ TEST_P(FuzzCorpus, HoldsForEveryFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Webhook, FuzzCorpus, ::testing::Values(Target{"callback_url_fuzz", callback_url_fuzz}),
+                         [](const auto& target) { return std::string(target.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Redis, FuzzCorpus,
+                         ::testing::Values(Target{"redis_reply_fuzz", redis_reply_fuzz},
+                                           Target{"redis_url_fuzz", redis_url_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,4 +1,4 @@
-#include "webhook/resolver.h"
+#include "aio/resolver.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-namespace lazaret::webhook {
+namespace lazaret::aio {
 namespace ip = boost::asio::ip;
 
 namespace {
@@ -68,7 +68,7 @@ Resolver::~Resolver() {
   shared_->abandoned = true;
 }
 
-aio::Task<Result<Addresses>> Resolver::Resolve(std::string host, SteadyTime deadline) {
+Task<Result<Addresses>> Resolver::Resolve(std::string host, SteadyTime deadline) {
   const auto answer = Ask(host);
   if (!answer) co_return std::unexpected(answer.error());
   auto result = co_await (*answer)->Wait(deadline);
@@ -100,4 +100,4 @@ Result<std::shared_ptr<Resolver::Answer>> Resolver::Ask(const std::string& host)
   return answer;
 }
 
-}  // namespace lazaret::webhook
+}  // namespace lazaret::aio
