@@ -10,6 +10,7 @@
 
 extern "C" {
 int chunked_fuzz(const std::uint8_t* data, std::size_t size);
+int clamd_command_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
@@ -45,6 +46,7 @@ TEST_P(FuzzCorpus, HoldsForEveryFile) {
 
 INSTANTIATE_TEST_SUITE_P(Wire, FuzzCorpus,
                          ::testing::Values(Target{"chunked_fuzz", chunked_fuzz},
+                                           Target{"clamd_command_fuzz", clamd_command_fuzz},
                                            Target{"digest_field_fuzz", digest_field_fuzz},
                                            Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
                                            Target{"request_head_fuzz", request_head_fuzz},
