@@ -139,7 +139,7 @@ class SettingOptions {
       }
       const std::string flag(field->second->flag);
       const auto earlier = std::ranges::find(all, flag, &Given::origin);
-      if (field->second->kind == Kind::kListen && earlier != all.end()) {
+      if (IsList(field->second->kind) && earlier != all.end()) {
         earlier->values.push_back(value);
       } else {
         all.push_back(Given{std::string(field->second->key), {value}, flag, flag});

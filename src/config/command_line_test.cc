@@ -58,10 +58,20 @@ TEST(CommandLine, TakesTheCommonFlags) {
             expected);
 }
 
+TEST(CommandLine, TakesSeveralAddressesForClamd) {
+  EXPECT_THAT(
+      ServeConfig({"serve", "--clamd-listen", "unix:/run/a.sock", "--clamd-listen=tcp:[::1]:3310"}).clamd.listen,
+      ElementsAre("unix:/run/a.sock", "tcp:[::1]:3310"));
+}
+
 TEST(CommandLine, SetsEveryFieldByItsKey) {
   const auto other_value = [](const Field& field) -> std::string {
     switch (field.kind) {
       case Kind::kListen: return "127.0.0.1:1,[::1]:2";
+      case Kind::kClamdListen: return "unix:/a,tcp:127.0.0.1:1";
+      case Kind::kPaths: return "/a,/b";
+      case Kind::kClamdUnscannable: return "found";
+      case Kind::kClamdReload: return "refuse";
       case Kind::kLogFormat: return "json";
       case Kind::kLogLevel: return "error";
       case Kind::kSwitch: return "true";

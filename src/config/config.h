@@ -21,6 +21,10 @@ struct ListenAddress {
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
+// What the clamd front door says of a content that could not be judged, and to RELOAD.
+enum class ClamdUnscannable { kError, kFound };
+enum class ClamdReload { kAccept, kRefuse };
+
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 inline constexpr std::uint64_t kGiB = 1024 * kMiB;
@@ -88,6 +92,23 @@ struct Config {
     milliseconds request_timeout = seconds(300);
     friend bool operator==(const Http&, const Http&) = default;
   };
+  struct Clamd {
+    std::vector<std::string> listen;  // "unix:/PATH", "tcp:127.0.0.1:3310"
+    std::uint64_t socket_mode = 0660;
+    std::string socket_owner;
+    std::vector<std::filesystem::path> allow_paths;
+    std::uint64_t max_path_depth = 15;
+    std::uint64_t max_path_entries = 1'000'000;
+    std::uint64_t stream_max_size = 100 * kMiB;
+    ClamdUnscannable unscannable = ClamdUnscannable::kError;
+    ClamdReload reload = ClamdReload::kAccept;
+    milliseconds command_timeout = seconds(30);
+    milliseconds read_timeout = seconds(120);
+    milliseconds request_timeout = seconds(300);
+    std::uint64_t max_connections = 1000;
+    std::uint64_t max_in_flight = 32;
+    friend bool operator==(const Clamd&, const Clamd&) = default;
+  };
 
   std::vector<ListenAddress> listen = {{"127.0.0.1", 8484}};
   std::filesystem::path data = "/var/lib/lazaret";
@@ -100,6 +121,7 @@ struct Config {
   Content content;
   Cache cache;
   Http http;
+  Clamd clamd;
 
   friend bool operator==(const Config&, const Config&) = default;
 };

@@ -11,12 +11,33 @@
 
 namespace lazaret::config {
 
-enum class Kind { kCount, kSize, kRate, kDuration, kSwitch, kText, kPath, kLogFormat, kLogLevel, kListen };
+enum class Kind {
+  kCount,
+  kSize,
+  kRate,
+  kDuration,
+  kSwitch,
+  kText,
+  kPath,
+  kPaths,
+  kMode,
+  kLogFormat,
+  kLogLevel,
+  kListen,
+  kClamdListen,
+  kClamdUnscannable,
+  kClamdReload,
+};
+
+// Whether a field of this kind holds any number of values.
+constexpr bool IsList(Kind kind) { return kind == Kind::kListen || kind == Kind::kClamdListen || kind == Kind::kPaths; }
 
 // Where a field lives in a Config.
 using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
                            std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
-                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&)>;
+                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&),
+                           std::vector<std::string>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
+                           ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.
@@ -25,7 +46,7 @@ struct Field {
   std::string_view flag;  // "--threads"; empty: only --set
   Kind kind;
   Place place;
-  // The range of a number, both ends included, in bytes, bytes per second or milliseconds; how many addresses a list
+  // The range of a number, both ends included, in bytes, bytes per second or milliseconds; how many values a list
   // may hold; 1 for a text that must not be empty.
   std::uint64_t least;
   std::uint64_t most;

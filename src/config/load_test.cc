@@ -93,6 +93,12 @@ user = "scan"
 scanner_program = "/opt/lazaret-scanner"
 memory = 1073741824
 max_scan_size = "500MB"
+[clamd]
+listen = ["unix:/run/clamd.sock", "tcp:127.0.0.1:3310"]
+socket_mode = "0600"
+allow_paths = ["/srv", "/home"]
+unscannable = "found"
+reload = "refuse"
 )");
   const auto loaded = Load(kRoot, file.path(), {});
   ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
@@ -107,6 +113,11 @@ max_scan_size = "500MB"
   expected.engine.scanner_program = "/opt/lazaret-scanner";
   expected.engine.memory = kGiB;
   expected.engine.max_scan_size = 500'000'000;
+  expected.clamd.listen = {"unix:/run/clamd.sock", "tcp:127.0.0.1:3310"};
+  expected.clamd.socket_mode = 0600;
+  expected.clamd.allow_paths = {"/srv", "/home"};
+  expected.clamd.unscannable = ClamdUnscannable::kFound;
+  expected.clamd.reload = ClamdReload::kRefuse;
   EXPECT_EQ(loaded->config, expected);
 }
 
@@ -227,6 +238,29 @@ TEST(Load, RefusesBadAddresses) {
   EXPECT_THAT(ProblemsOf("listen = []"), ElementsAre(HasSubstr("0 addresses (allowed: 1 to 64")));
 }
 
+TEST(Load, RefusesBadClamdSettings) {
+  const auto problem = [](const std::string& key, const std::string& value) {
+    const Problems problems = ProblemsOfFlag("clamd." + key, value);
+    return problems.size() == 1 ? problems.front() : "none or several";
+  };
+  EXPECT_EQ(problem("listen", "/run/clamd.sock"),
+            "--clamd.listen: \"/run/clamd.sock\" begins neither with unix: nor with tcp: (allowed: at most 64 of "
+            "unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310)");
+  EXPECT_THAT(problem("listen", "unix:run/clamd.sock"), HasSubstr("has no absolute path"));
+  EXPECT_EQ(problem("listen", "unix:/" + std::string(106, 'x')), "none or several");
+  EXPECT_THAT(problem("listen", "unix:/" + std::string(107, 'x')), HasSubstr("has a path of more than 107 bytes"));
+  EXPECT_THAT(problem("listen", "tcp:localhost:1"), HasSubstr("has no numeric IP address"));
+  EXPECT_THAT(problem("listen", "unix:/a,unix:/a"), HasSubstr("\"unix:/a\" is given twice"));
+  EXPECT_EQ(problem("listen", ""), "none or several") << "that is none at all";
+  EXPECT_THAT(problem("allow_paths", "srv"), HasSubstr("\"srv\" is not an absolute path"));
+  EXPECT_EQ(problem("socket_mode", "0777"), "none or several");
+  EXPECT_THAT(problem("socket_mode", "1000"),
+              HasSubstr("1000 is out of range (allowed: an octal number, 0000 to 0777)"));
+  EXPECT_THAT(problem("socket_mode", "0668"), HasSubstr("is not an octal number such as 0660"));
+  EXPECT_THAT(problem("unscannable", "clean"), HasSubstr("(allowed: error or found)"));
+  EXPECT_THAT(problem("reload", "yes"), HasSubstr("(allowed: accept or refuse)"));
+}
+
 TEST(Load, ShowsAllProblemsTogether) {
   const ConfigFile file("threads = 'x'\nfoo = 1\ndrain_timeout = '2d'");
   const auto loaded =
@@ -343,6 +377,8 @@ TEST(CheckJson, HoldsPlainNumbersAndShownValues) {
   EXPECT_THAT(text, HasSubstr(R"("listen":{"value":["127.0.0.1:8484"],"shown":"127.0.0.1:8484","origin":"default"})"));
   EXPECT_THAT(text, HasSubstr(R"("data":{"value":"/a\"b","shown":"/a\"b","origin":"--data"})"));
   EXPECT_THAT(text, HasSubstr(R"("signatures.pua":{"value":false,)"));
+  EXPECT_THAT(text, HasSubstr(R"("clamd.socket_mode":{"value":"0660","shown":"0660","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("clamd.listen":{"value":[],"shown":"","origin":"default"})"));
 }
 
 }  // namespace

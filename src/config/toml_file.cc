@@ -29,7 +29,10 @@ std::string_view WantedType(Kind kind) {
     case Kind::kRate: return "a rate: a string such as \"1KiB/s\", or a whole number of bytes per second";
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
-    case Kind::kListen: return "a list of strings";
+    case Kind::kListen:
+    case Kind::kClamdListen:
+    case Kind::kPaths: return "a list of strings";
+    case Kind::kMode: return "a string with an octal number, such as \"0660\"";
     default: return "a string";
   }
 }
@@ -50,6 +53,8 @@ std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kin
       if (node.is_boolean()) return std::vector<std::string>{node.as_boolean()->get() ? "true" : "false"};
       return std::nullopt;
     case Kind::kListen:
+    case Kind::kClamdListen:
+    case Kind::kPaths:
       if (const toml::array* list = node.as_array(); list != nullptr) {
         std::vector<std::string> texts;
         for (const toml::node& element : *list) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <limits>
+
+#include <fmt/format.h>
 #include <span>
 
 namespace lazaret::config {
@@ -79,6 +81,17 @@ Number<milliseconds> ParseDuration(std::string_view text) {
   }
   return milliseconds(*value);
 }
+
+Number<std::uint64_t> ParseMode(std::string_view text) {
+  if (text.empty() || text.size() > 4 || text.find_first_not_of("01234567") != text.npos) {
+    return std::unexpected(NumberFault::kSyntax);
+  }
+  std::uint64_t mode = 0;
+  for (const char digit : text) mode = mode * 8 + static_cast<std::uint64_t>(digit - '0');
+  return mode;
+}
+
+std::string FormatMode(std::uint64_t mode) { return fmt::format("{:04o}", mode); }
 
 std::string FormatSize(std::uint64_t bytes) { return FormatWithUnit(bytes, kSizeUnits, "B"); }
 

@@ -25,10 +25,13 @@ Number<std::uint64_t> ParseSize(std::string_view text);
 Number<std::uint64_t> ParseRate(std::string_view text);
 // "500ms", "30s", "5m", "2h", "7d". The unit is not optional.
 Number<milliseconds> ParseDuration(std::string_view text);
+// The permissions of a file: one to four octal digits.
+Number<std::uint64_t> ParseMode(std::string_view text);
 
 // The shortest exact text that the parser above reads back.
 std::string FormatSize(std::uint64_t bytes);
 std::string FormatRate(std::uint64_t bytes_per_second);
 std::string FormatDuration(milliseconds duration);  // not negative
+std::string FormatMode(std::uint64_t mode);         // "0660"
 
 }  // namespace lazaret::config

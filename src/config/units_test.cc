@@ -132,5 +132,13 @@ TEST(Format, IsReadBackToTheSameValue) {
   }
 }
 
+TEST(Mode, IsOctal) {
+  EXPECT_EQ(ParseMode("0660"), 0660u);
+  EXPECT_EQ(ParseMode("7"), 7u);
+  for (const std::string_view text : {"", "8", "00660", "-1", "0x1", "660 "}) EXPECT_FALSE(ParseMode(text)) << text;
+  EXPECT_EQ(FormatMode(0), "0000");
+  EXPECT_EQ(FormatMode(0640), "0640");
+}
+
 }  // namespace
 }  // namespace lazaret::config

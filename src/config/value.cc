@@ -27,6 +27,13 @@ constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true"
                                                                          {"1", true},
                                                                          {"0", false}}};
 
+constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {
+    {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
+constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
+    {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
+// sun_path of unix(7), with its last zero byte.
+constexpr std::size_t kMaxSocketPath = 107;
+
 std::string Quoted(std::string_view text) { return "\"" + EscapeJson(text) + "\""; }
 
 std::unexpected<std::string> Refuse(const Field& field, std::string problem) {
@@ -39,6 +46,7 @@ std::string_view WhatItIsNot(Kind kind) {
     case Kind::kSize: return " is not a size such as 64KiB, 2GiB, 500MB or 4096";
     case Kind::kRate: return " is not a rate such as 1KiB/s";
     case Kind::kDuration: return " is not a time with its unit such as 500ms, 30s, 5m, 2h or 7d";
+    case Kind::kMode: return " is not an octal number such as 0660";
     default: return " is not one of the possible values";
   }
 }
@@ -53,6 +61,7 @@ std::expected<std::uint64_t, std::string> ReadNumber(const Field& field, std::st
         if (!duration) return std::unexpected(duration.error());
         return static_cast<std::uint64_t>(duration->count());
       }
+      case Kind::kMode: return ParseMode(text);
       default: return ParseCount(text);
     }
   }();
@@ -122,6 +131,54 @@ std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field
   return addresses;
 }
 
+std::vector<std::string_view> SplitAtCommas(std::span<const std::string> values) {
+  std::vector<std::string_view> parts;
+  for (std::string_view rest : values) {
+    if (rest.empty()) continue;
+    for (bool more = true; more;) {
+      const std::size_t comma = rest.find(',');
+      more = comma != rest.npos;
+      parts.push_back(rest.substr(0, comma));
+      if (more) rest.remove_prefix(comma + 1);
+    }
+  }
+  return parts;
+}
+
+// What is wrong with an element of a list; empty when nothing is.
+std::string ClamdAddressProblem(const Field& field, std::string_view text) {
+  if (text.starts_with("tcp:")) {
+    const auto address = ReadAddress(field, text.substr(4));
+    return address ? "" : address.error();
+  }
+  if (!text.starts_with("unix:"))
+    return Refuse(field, Quoted(text) + " begins neither with unix: nor with tcp:").error();
+  const std::string_view path = text.substr(5);
+  if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path").error();
+  if (path.size() > kMaxSocketPath) return Refuse(field, Quoted(text) + " has a path of more than 107 bytes").error();
+  return "";
+}
+
+std::string PathProblem(const Field& field, std::string_view text) {
+  return text.starts_with('/') ? "" : Refuse(field, Quoted(text) + " is not an absolute path").error();
+}
+
+template <class T>
+std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::span<const std::string> values,
+                                                    std::string (*problem)(const Field&, std::string_view)) {
+  std::vector<T> list;
+  for (const std::string_view part : SplitAtCommas(values)) {
+    if (part.find('\0') != part.npos) return Refuse(field, "holds a zero byte");
+    if (std::string wrong = problem(field, part); !wrong.empty()) return std::unexpected(std::move(wrong));
+    if (std::ranges::find(list, T(part)) != list.end()) return Refuse(field, Quoted(part) + " is given twice");
+    list.emplace_back(part);
+  }
+  if (list.size() < field.least || list.size() > field.most) {
+    return Refuse(field, std::to_string(list.size()) + " values");
+  }
+  return list;
+}
+
 struct Reader {
   const Field& field;
   std::span<const std::string> values;
@@ -161,6 +218,18 @@ struct Reader {
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
     return Put(place, ReadAddresses(field, values));
   }
+  std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
+    return Put(place, ReadList<std::string>(field, values, ClamdAddressProblem));
+  }
+  std::expected<void, std::string> operator()(std::vector<std::filesystem::path>* (*place)(Config&)) const {
+    return Put(place, ReadList<std::filesystem::path>(field, values, PathProblem));
+  }
+  std::expected<void, std::string> operator()(ClamdUnscannable* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kClamdUnscannables));
+  }
+  std::expected<void, std::string> operator()(ClamdReload* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kClamdReloads));
+  }
 };
 
 struct Shower {
@@ -169,7 +238,12 @@ struct Shower {
 
   std::string operator()(std::uint64_t* (*place)(Config&)) {
     const std::uint64_t value = *place(config);
-    return kind == Kind::kSize ? FormatSize(value) : kind == Kind::kRate ? FormatRate(value) : std::to_string(value);
+    switch (kind) {
+      case Kind::kSize: return FormatSize(value);
+      case Kind::kRate: return FormatRate(value);
+      case Kind::kMode: return FormatMode(value);
+      default: return std::to_string(value);
+    }
   }
   std::string operator()(milliseconds* (*place)(Config&)) { return FormatDuration(*place(config)); }
   std::string operator()(bool* (*place)(Config&)) { return *place(config) ? "true" : "false"; }
@@ -182,14 +256,24 @@ struct Shower {
     for (const ListenAddress& address : *place(config)) text += (text.empty() ? "" : ",") + address.Text();
     return text;
   }
+  std::string operator()(std::vector<std::string>* (*place)(Config&)) { return Joined(*place(config)); }
+  std::string operator()(std::vector<std::filesystem::path>* (*place)(Config&)) { return Joined(*place(config)); }
+  std::string operator()(ClamdUnscannable* (*place)(Config&)) { return ShowName(*place(config), kClamdUnscannables); }
+  std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
+
+  template <class T>
+  static std::string Joined(const std::vector<T>& list) {
+    std::string text;
+    for (const T& element : list) text += (text.empty() ? "" : ",") + std::string(element);
+    return text;
+  }
 };
 
+// No element holds a comma.
 std::string ShowList(const Field& field, const Config& config) {
-  Config copy = config;
+  const std::string joined = ShowValue(field, config);
   std::string text;
-  for (const ListenAddress& address : *std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy)) {
-    text += (text.empty() ? "" : ", ") + Quoted(address.Text());
-  }
+  for (const std::string_view part : SplitAtCommas({&joined, 1})) text += (text.empty() ? "" : ", ") + Quoted(part);
   return "[" + text + "]";
 }
 
@@ -201,7 +285,7 @@ std::string ListenAddress::Text() const {
 }
 
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
-  if (field.kind != Kind::kListen && values.size() != 1) throw std::logic_error("a field takes one value");
+  if (!IsList(field.kind) && values.size() != 1) throw std::logic_error("a field takes one value");
   return std::visit(Reader{field, values, config}, field.place);
 }
 
@@ -213,7 +297,9 @@ std::string ShowTomlValue(const Field& field, const Config& config) {
   switch (field.kind) {
     case Kind::kCount:
     case Kind::kSwitch: return ShowValue(field, config);
-    case Kind::kListen: return ShowList(field, config);
+    case Kind::kListen:
+    case Kind::kClamdListen:
+    case Kind::kPaths: return ShowList(field, config);
     default: return Quoted(ShowValue(field, config));
   }
 }

@@ -8,8 +8,8 @@
 
 namespace lazaret::config {
 
-// Reads `values` into the field's place: exactly one value, but for kListen, where each value is a list of addresses
-// separated by commas. The error completes the sentence "<where>: <key>: ..."; then `config` is unchanged.
+// Reads `values` into the field's place: exactly one value, but for lists, where each value is a part of the list
+// with its elements separated by commas. The error completes the sentence "<where>: <key>: ..."; then `config` is unchanged.
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config);
 
 // The value as SetField reads it, with its unit; addresses are separated by commas.

@@ -5,6 +5,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -22,6 +24,8 @@
 #include "base/exception.h"
 #include "base/log.h"
 #include "clamav/scanner_pool.h"
+#include "clamd/inspector.h"
+#include "clamd/server.h"
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
 #include "http/api.h"
@@ -39,6 +43,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
+constexpr std::size_t kClamdFileThreads = 4;
 
 metrics::Metrics::Names MetricNames() {
   metrics::Metrics::Names names;
@@ -74,6 +79,7 @@ class App {
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
+    if (auto listening = ListenForClamd(); !listening) return listening;
     AddGauges();
     return {};
   }
@@ -83,6 +89,7 @@ class App {
     LogStart();
     pool_.Start();
     server_->Start();
+    if (clamd_server_) clamd_server_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
       if (!error) return;
@@ -95,16 +102,32 @@ class App {
   }
 
  private:
+  Result<void> ListenForClamd() {
+    if (config_.clamd.listen.empty()) return {};
+    clamd_files_.emplace(kClamdFileThreads);
+    inspector_.emplace(MakeClamdInspectorSettings(config_), service_, *spool_, *clamd_files_, clock_, metrics_);
+    auto server = clamd::Server::Listen(MakeClamdServerSettings(config_), *inspector_, log_);
+    if (!server) return std::unexpected(server.error());
+    clamd_server_ = *std::move(server);
+    return {};
+  }
+
   void LogStart() {
     const auto pool = MakePoolSettings(config_, data_.path());
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
-    log_.Info("loading signatures",
-              {{"from", config_.signatures.test_set ? "the built-in EICAR test set" : pool.signature_directory.native()},
-               {"scanners", pool.slots - 1},
-               {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    if (clamd_server_) {
+      log_.Info("listening for clamd clients",
+                {{"addresses", fmt::format("{}", fmt::join(clamd_server_->addresses(), " "))},
+                 {"allow_paths", config_.clamd.allow_paths.size()},
+                 {"max_connections", config_.clamd.max_connections}});
+    }
+    log_.Info("loading signatures", {{"from", config_.signatures.test_set ? "the built-in EICAR test set"
+                                                                          : pool.signature_directory.native()},
+                                     {"scanners", pool.slots - 1},
+                                     {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
@@ -138,9 +161,16 @@ class App {
     signals.clear();
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
-    co_await server_->Drain(clock_.SteadyNow() + config_.drain_timeout);
+    const SteadyTime drained = clock_.SteadyNow() + config_.drain_timeout;
+    if (clamd_server_) {
+      using namespace asio::experimental::awaitable_operators;
+      co_await (server_->Drain(drained) && clamd_server_->Drain(drained));
+    } else {
+      co_await server_->Drain(drained);
+    }
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
+    if (clamd_server_) clamd_server_->Stop();
     co_await pool_.Stop();
     log_.Info("ended");
   }
@@ -159,6 +189,9 @@ class App {
   ScanService service_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
+  std::optional<aio::BlockingPool> clamd_files_;  // files of clients may lie on a file system that hangs
+  std::optional<clamd::Inspector> inspector_;
+  std::unique_ptr<clamd::Server> clamd_server_;
 };
 
 int RefuseToStart(Log& log, const Error& error) {

@@ -97,6 +97,28 @@ http::ServerSettings MakeServerSettings(const config::Config& config, std::uint6
   return settings;
 }
 
+clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config) {
+  return {.unscannable = config.clamd.unscannable == config::ClamdUnscannable::kFound ? clamd::UnscannableAs::kFound
+                                                                                      : clamd::UnscannableAs::kError,
+          .request_timeout = config.clamd.request_timeout,
+          .paths = {.roots = config.clamd.allow_paths,
+                    .max_depth = config.clamd.max_path_depth,
+                    .max_entries = config.clamd.max_path_entries},
+          .accepts_reload = config.clamd.reload == config::ClamdReload::kAccept,
+          .on_reload = {}};
+}
+
+clamd::ServerSettings MakeClamdServerSettings(const config::Config& config) {
+  return {.listen = config.clamd.listen,
+          .access = {.mode = static_cast<mode_t>(config.clamd.socket_mode), .owner = config.clamd.socket_owner},
+          .threads = Threads(config),
+          .max_connections = config.clamd.max_connections,
+          .connection = {.max_stream = std::min(config.clamd.stream_max_size, config.content.max_size),
+                         .command_timeout = config.clamd.command_timeout,
+                         .read_timeout = config.clamd.read_timeout,
+                         .max_in_flight = config.clamd.max_in_flight}};
+}
+
 CachePolicy MakeCachePolicy(const config::Config& config) {
   return {.max_age = std::chrono::floor<seconds>(config.cache.max_age),
           .passing_age = std::chrono::floor<seconds>(config.cache.passing_age)};

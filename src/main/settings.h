@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "clamav/scanner_pool.h"
+#include "clamd/server.h"
 #include "config/config.h"
 #include "core/verdict_cache.h"
 #include "http/api.h"
@@ -29,6 +30,8 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
 CachePolicy MakeCachePolicy(const config::Config& config);
 ScanServiceSettings MakeServiceSettings(const config::Config& config);
 http::ApiSettings MakeApiSettings(const config::Config& config);
+clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config);
+clamd::ServerSettings MakeClamdServerSettings(const config::Config& config);
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections);
 
 }  // namespace lazaret

@@ -46,8 +46,7 @@ inline constexpr std::string_view kClamdReadTimedOut = "COMMAND READ TIMED OUT\n
 inline constexpr std::string_view kClamdStreamTooLarge = "INSTREAM size limit exceeded.";
 inline constexpr std::string_view kClamdNoDescriptor = "No file descriptor received.";
 inline constexpr std::string_view kClamdStrayDescriptor = "PROTOCOL ERROR: ancillary data sent without FILDES.";
-inline constexpr std::string_view kClamdOldStyleInSession =
-    "Only nCMDS\\n and zCMDS\\0 are accepted inside IDSESSION.";
+inline constexpr std::string_view kClamdOldStyleInSession = "Only nCMDS\\n and zCMDS\\0 are accepted inside IDSESSION.";
 inline constexpr std::string_view kClamdInvalidInSession = "Command invalid inside IDSESSION.";
 inline constexpr std::string_view kClamdProcessing = "Error processing command.";
 // For ClamdAnswer::Error.

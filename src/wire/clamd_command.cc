@@ -134,8 +134,8 @@ std::optional<ClamdEvent> ClamdCommandParser::Deliver(ClamdCommand command) {
 
 std::optional<ClamdEvent> ClamdCommandParser::NextChunk() {
   if (state_ == State::kChunkData) {
-    const std::string_view data = input_.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(
-                                                       chunk_left_, input_.size())));
+    const std::string_view data =
+        input_.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(chunk_left_, input_.size())));
     input_.remove_prefix(data.size());
     chunk_left_ -= data.size();
     if (chunk_left_ == 0) state_ = State::kChunkSize;

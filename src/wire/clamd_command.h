@@ -38,8 +38,8 @@ enum class ClamdVerb : std::uint8_t {
 
 struct ClamdCommand {
   ClamdVerb verb = ClamdVerb::kUnknown;
-  std::string argument;   // a path, as sent
-  std::uint32_t id = 0;   // in a session, counted from 1; otherwise 0
+  std::string argument;    // a path, as sent
+  std::uint32_t id = 0;    // in a session, counted from 1; otherwise 0
   char terminator = '\n';  // of the answer
 };
 struct ClamdStreamData {
@@ -48,9 +48,9 @@ struct ClamdStreamData {
 struct ClamdStreamEnd {};
 // The client broke the protocol: nothing more can be read from it.
 enum class ClamdFault : std::uint8_t {
-  kTooLong,           // a command is longer than kMaxClamdCommandBytes
+  kTooLong,  // a command is longer than kMaxClamdCommandBytes
   kOldStyleInSession,
-  kStreamTooLarge,    // INSTREAM announces more than the limit
+  kStreamTooLarge,  // INSTREAM announces more than the limit
 };
 using ClamdEvent = std::variant<ClamdCommand, ClamdStreamData, ClamdStreamEnd, ClamdFault>;
 
@@ -103,8 +103,8 @@ class ClamdCommandParser {
   bool in_session_ = false;
   char terminator_ = '\0';
   std::uint32_t next_id_ = 1;
-  int bytes_due_ = 0;            // until the descriptor's byte
-  ClamdCommand descriptor_for_;  // the FILDES that waits for it
+  int bytes_due_ = 0;              // until the descriptor's byte
+  ClamdCommand descriptor_for_;    // the FILDES that waits for it
   std::uint64_t stream_left_ = 0;  // of max_stream_
   std::uint64_t chunk_left_ = 0;
 };

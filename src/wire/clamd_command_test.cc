@@ -85,14 +85,13 @@ std::vector<std::string> ReadInEveryWay(std::string_view text) {
 }
 
 TEST(ClamdCommandParser, ReadsEveryCommandInItsForms) {
-  const std::vector<std::string> plain = {"PING",   "VERSION",   "VERSIONCOMMANDS", "STATS",         "RELOAD",
-                                          "END",    "IDSESSION", "INSTREAM",        "DETSTATSCLEAR", "DETSTATS",
-                                          "SHUTDOWN"};
+  const std::vector<std::string> plain = {"PING",      "VERSION",  "VERSIONCOMMANDS", "STATS",    "RELOAD",  "END",
+                                          "IDSESSION", "INSTREAM", "DETSTATSCLEAR",   "DETSTATS", "SHUTDOWN"};
   for (const std::string& name : plain) {
     EXPECT_THAT(ReadInEveryWay("z" + name + "\0"s), ElementsAre("z" + name));
     EXPECT_THAT(ReadInEveryWay("n" + name + "\n"), ElementsAre("n" + name));
-    const bool is_old = name != "VERSIONCOMMANDS" && name != "STATS" && name != "END" && name != "IDSESSION" &&
-                        name != "INSTREAM";
+    const bool is_old =
+        name != "VERSIONCOMMANDS" && name != "STATS" && name != "END" && name != "IDSESSION" && name != "INSTREAM";
     EXPECT_THAT(Read({name + "\n"}), ElementsAre(is_old ? "n" + name : "n?"));
     EXPECT_THAT(Read({name}), ElementsAre(is_old ? "n" + name : "n?"));
     EXPECT_THAT(ReadInEveryWay("z" + name + " \0"s), ElementsAre("z?")) << "an argument too many";
@@ -158,7 +157,8 @@ TEST(ClamdCommandParser, BoundsACommand) {
 }
 
 TEST(ClamdCommandParser, ReadsStreams) {
-  EXPECT_THAT(ReadInEveryWay("zINSTREAM\0\0\0\0\3abc\0\0\0\2de\0\0\0\0"s), ElementsAre("zINSTREAM", "data abcde", "end"));
+  EXPECT_THAT(ReadInEveryWay("zINSTREAM\0\0\0\0\3abc\0\0\0\2de\0\0\0\0"s),
+              ElementsAre("zINSTREAM", "data abcde", "end"));
   EXPECT_THAT(ReadInEveryWay("nINSTREAM\n\0\0\0\0"s), ElementsAre("nINSTREAM", "end"));
   EXPECT_THAT(ReadInEveryWay("nINSTREAM\n\0\0\0\1x\0\0\0\0garbage"s), ElementsAre("nINSTREAM", "data x", "end"));
   EXPECT_THAT(ReadInEveryWay("nINSTREAM\n\0\0\0\4ab"s), ElementsAre("nINSTREAM", "data ab"));

@@ -39,6 +39,7 @@ const Graph kAllowed = {
     {"scanner", {"base", "wire"}},
     {"clamav", {"core", "wire", "aio", "base"}},
     {"http", {"service", "spool", "wire", "core", "aio", "base"}},
+    {"clamd", {"service", "spool", "wire", "core", "aio", "base"}},
     {"metrics", {"core", "base"}},
     {"config", {"base"}},
     {"main", {std::string(kEverything)}},

@@ -40,9 +40,9 @@ Reading Read(std::string_view text, Take take) {
                     command->verb == wire::ClamdVerb::kIdSession,
                 "only a session has ids");
         const std::string answer = wire::ClamdAnswer(*command).Error(command->argument, "x");
-        Require(answer.find(command->terminator) == answer.size() - 1 ||
-                    command->argument.find('\0') != std::string::npos,
-                "an answer is one reply");
+        Require(
+            answer.find(command->terminator) == answer.size() - 1 || command->argument.find('\0') != std::string::npos,
+            "an answer is one reply");
         out.events.push_back(std::to_string(static_cast<int>(command->verb)) + answer);
         stream = 0;
       } else if (const auto* data = std::get_if<wire::ClamdStreamData>(&*event)) {

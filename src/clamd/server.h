@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aio/task.h"
+#include "base/log.h"
+#include "clamd/address.h"
+#include "clamd/connection.h"
+#include "clamd/inspector.h"
+
+namespace lazaret::clamd {
+
+struct ServerSettings {
+  std::vector<std::string> listen;  // see Listener
+  SocketAccess access;
+  std::size_t threads = 1;
+  std::size_t max_connections = 1000;
+  ConnectionSettings connection;
+};
+
+// Listens, accepts and runs connections on threads of its own.
+class Server {
+ public:
+  // Fails as Listener::Open does. `inspector` and `log` outlive it.
+  static Result<std::unique_ptr<Server>> Listen(ServerSettings settings, Inspector& inspector, Log& log);
+  ~Server();
+
+  void Start();
+  // Accepts nothing more and waits until what is under way has been answered, at most until `deadline`. Any executor.
+  aio::Task<> Drain(SteadyTime deadline);
+  // Drops what is left and ends the threads.
+  void Stop();
+
+  std::vector<std::string> addresses() const;  // as bound
+  std::size_t connections() const { return connections_; }
+
+ private:
+  struct Thread;
+  class Seat;
+  Server(ServerSettings settings, Inspector& inspector, Log& log);
+  aio::Task<> Accept(Thread& thread, std::size_t listener);
+  aio::Task<> Serve(Thread& thread, Channel::Socket socket, Seat seat);
+  static void CloseListeners(Thread& thread);
+
+  const ServerSettings settings_;
+  Inspector& inspector_;
+  Log& log_;
+  std::vector<Listener> listeners_;
+  std::vector<std::unique_ptr<Thread>> threads_;
+  std::atomic<std::size_t> connections_ = 0;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace lazaret::clamd
