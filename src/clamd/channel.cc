@@ -17,7 +17,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr milliseconds kLinger{5'000};
 constexpr std::uint64_t kMostLingered = 256 * 1024 * 1024;
 constexpr std::size_t kMostFds = 2;  // one more than a client may send
 
@@ -153,12 +152,12 @@ aio::Task<> Channel::UntilGone() {
   }
 }
 
-aio::Task<> Channel::CloseGently() {
+aio::Task<> Channel::CloseGently(milliseconds linger) {
   if (broken_) co_return;
   boost::system::error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
   SetIdle(true);
-  const SteadyTime end = std::chrono::steady_clock::now() + kLinger;
+  const SteadyTime end = std::chrono::steady_clock::now() + linger;
   for (std::uint64_t dropped = 0; dropped < kMostLingered;) {
     SetReadDeadline(end);
     const auto arrival = co_await Read();

@@ -56,8 +56,9 @@ class Channel {
     co_return std::nullopt;
   }
 
-  // Says that we are done and drops what the client still sends, for a while: an answer in its way is not lost then.
-  aio::Task<> CloseGently();
+  // Says that we are done and drops what the client still sends, for `linger` at most: an answer on its way is not lost
+  // then.
+  aio::Task<> CloseGently(milliseconds linger);
 
   // Called by the thread.
   void CheckDeadlines(SteadyTime now);

@@ -11,6 +11,14 @@
 
 namespace lazaret::clamd {
 namespace asio = boost::asio;
+
+namespace {
+
+constexpr milliseconds kLinger{5'000};
+constexpr milliseconds kLingerAtTheEnd{500};
+
+}  // namespace
+
 using wire::ClamdAnswer;
 using wire::ClamdCommand;
 using wire::ClamdVerb;
@@ -31,7 +39,7 @@ aio::Task<> Connection::Run() {
     if (end == Next::kFinish) co_await crew_.Wait();
     if (end != Next::kDrop) {
       if (!crew_.empty()) co_await crew_.Stop();
-      co_await channel_.CloseGently();
+      co_await channel_.CloseGently(draining_ ? kLingerAtTheEnd : kLinger);
     }
   } catch (...) {
     error = std::current_exception();

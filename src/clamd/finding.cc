@@ -27,6 +27,12 @@ std::string HeuristicName(const Verdict& verdict) {
   throw std::logic_error("unscannable without a reason");
 }
 
+// Clients take what follows the last colon of a reply.
+Finding Unjudged(std::string text) {
+  std::ranges::replace(text, ':', ';');
+  return Finding::Failed(text);
+}
+
 }  // namespace
 
 Finding Finding::Of(const Verdict& verdict, UnscannableAs unscannable) {
@@ -38,9 +44,8 @@ Finding Finding::Of(const Verdict& verdict, UnscannableAs unscannable) {
   if (unscannable == UnscannableAs::kFound) {
     if (std::string name = HeuristicName(verdict); !name.empty()) return Finding(Kind::kFound, {std::move(name)});
   }
-  return Finding(Kind::kError, {verdict.detail().empty() ? fmt::format("Unscannable: {}", ToString(verdict.reason()))
-                                                         : fmt::format("Unscannable: {} ({})",
-                                                                       ToString(verdict.reason()), verdict.detail())});
+  return Unjudged(fmt::format("Unscannable, {}{}", ToString(verdict.reason()),
+                              verdict.detail().empty() ? "" : fmt::format(" ({})", verdict.detail())));
 }
 
 Finding Finding::Of(const Error& error) {
@@ -48,8 +53,8 @@ Finding Finding::Of(const Error& error) {
     case Errc::kTimeout: return Failed("Time limit reached");
     case Errc::kTooLarge:
     case Errc::kOverloaded:
-    case Errc::kUnavailable: return Finding(Kind::kError, {fmt::format("Not scanned: {}", error.what)});
-    default: return Failed("Not scanned: internal error");
+    case Errc::kUnavailable: return Unjudged(fmt::format("Not scanned, {}", error.what));
+    default: return Failed("Not scanned, internal error");
   }
 }
 

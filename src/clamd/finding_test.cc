@@ -51,7 +51,7 @@ TEST(Finding, NamesTheHeuristicWhenAsked) {
   EXPECT_EQ(found(Reason::kEncrypted, "encrypted member of CL_TYPE_ZIP"), "x: Heuristics.Encrypted FOUND\n");
   EXPECT_EQ(found(Reason::kTimeout, ""), "x: Heuristics.Limits.Exceeded.MaxScanTime FOUND\n");
   EXPECT_EQ(found(Reason::kUnsupported, "rar"), "x: Heuristics.Unsupported FOUND\n");
-  EXPECT_EQ(found(Reason::kEngineCrashed, "signal 11"), "x: Unscannable: engine-crashed (signal 11) ERROR\n")
+  EXPECT_EQ(found(Reason::kEngineCrashed, "signal 11"), "x: Unscannable, engine-crashed (signal 11) ERROR\n")
       << "a client may delete what is FOUND";
 }
 
@@ -63,8 +63,8 @@ TEST(Finding, TellsErrors) {
     EXPECT_TRUE(finding.Reply(kAnswer, "x").ends_with(" ERROR\n"));
   }
   EXPECT_EQ(Finding::Of(Error{Errc::kTimeout, "y"}).Reply(kAnswer, "x"), "x: Time limit reached ERROR\n");
-  EXPECT_EQ(Finding::Of(Error{Errc::kUnavailable, "no signatures"}).Reply(kAnswer, "x"),
-            "x: Not scanned: no signatures ERROR\n");
+  EXPECT_EQ(Finding::Of(Error{Errc::kUnavailable, "no signatures: none"}).Reply(kAnswer, "x"),
+            "x: Not scanned, no signatures; none ERROR\n");
   EXPECT_EQ(Finding::Failed("Access denied.").Reply(kAnswer, "x", true), "x: Access denied. ERROR\n");
 }
 

@@ -216,8 +216,6 @@ TEST_F(BesideClamdTest, AnswersDescriptorsAlike) {
       {{"zPING\0"s, {eicar.Get()}}},
       {{"zFOO\0"s, {eicar.Get()}}},
       {{"zPI"s, {eicar.Get()}}},
-      {{"zINSTREAM\0"s, {}}, {Stream("x"), {eicar.Get()}}},
-      {{"zINSTREAM\0"s, {eicar.Get()}}},
       {{"zIDSESSION\0"s, {}}, {"zPING\0"s, {eicar.Get()}}},
       {{"zIDSESSION\0zFILDES\0\0"s, {eicar.Get()}}, {"zEND\0"s, {}}},
   };
@@ -275,13 +273,24 @@ TEST_F(BesideClamdTest, GivesClamdscanTheSameLines) {
     lines.push_back(fmt::format("exit {}", output.status));
     return lines;
   };
+  // What we cannot judge is an ERROR with us, where clamd says nothing.
+  std::size_t unscannable = 0;
+  const auto without_unscannable = [&](std::vector<std::string> lines) {
+    unscannable +=
+        std::erase_if(lines, [](const std::string& line) { return line.find(": Unscannable, ") != line.npos; });
+    std::erase_if(lines, [](const std::string& line) { return line.starts_with("Total errors:"); });
+    return lines;
+  };
   for (const auto& mode : modes) {
     for (const std::string& path : {corpus, files()}) {
       const auto expected = run(theirs, mode, path);
-      EXPECT_EQ(run(ours, mode, path), expected) << fmt::format("{} {}", testing::PrintToString(mode), path);
+      EXPECT_EQ(without_unscannable(run(ours, mode, path)), expected)
+          << fmt::format("{} {}", testing::PrintToString(mode), path);
       EXPECT_THAT(expected, testing::Contains(HasSubstr(" FOUND"))) << "the comparison must mean something";
     }
   }
+  std::cout << fmt::format("{} of {} files unscannable\n", unscannable / modes.size(), copied);
+  EXPECT_LE(unscannable / modes.size(), copied / 100);
   for (const std::string mode : {"--ping=1", "--version", "--reload"}) {
     EXPECT_EQ(run(ours, {mode}, ""), run(theirs, {mode}, "")) << mode;
   }
@@ -341,6 +350,19 @@ TEST_F(ClamdDifferenceTest, NothingButAFinishedScanIsOk) {
   ClamdClient client(socket());
   client.Send("nFILDES\nx", {for_writing.Get()});
   EXPECT_EQ(Comparable(client.ReceiveAll()), "fd[N]: Can't read file ERROR\n");
+
+  // What clamd does then depends on how the bytes fall into reads.
+  const UniqueFd eicar = OpenFile(root_ / "files/eicar");
+  for (const std::string& bytes : {"zINSTREAM\0"s, "zINSTREAM\0"s + Stream("x").substr(0, 5)}) {
+    ClamdClient streaming(socket());
+    streaming.Send(bytes, {eicar.Get()});
+    EXPECT_EQ(streaming.ReceiveAll(),
+              "PROTOCOL ERROR: ancillary data sent without FILDES. ERROR\0Error processing command. ERROR\0"s);
+  }
+  ClamdClient streaming(socket());
+  streaming.Send("zINSTREAM\0"s);
+  streaming.Send(Stream("x"), {eicar.Get()});
+  EXPECT_THAT(streaming.ReceiveAll(), StartsWith("PROTOCOL ERROR: ancillary data sent without FILDES. ERROR\0"s));
 }
 
 TEST_F(ClamdDifferenceTest, WhatIsTooDeepIsAnError) {
@@ -366,14 +388,14 @@ TEST_F(ClamdDoorTest, UnscannableIsAnErrorOrFoundButNeverOk) {
     StartDoorWithHooks({"--set", "engine.max_file_size=2KiB", "--set", "engine.attempts=1", "--set",
                         found ? "clamd.unscannable=found" : "clamd.unscannable=error"});
     const std::string limit = found ? "Heuristics.Limits.Exceeded.MaxFileSize FOUND"
-                                    : "Unscannable: limit-exceeded (Heuristics.Limits.Exceeded.MaxFileSize) ERROR";
+                                    : "Unscannable, limit-exceeded (Heuristics.Limits.Exceeded.MaxFileSize) ERROR";
     EXPECT_EQ(Ask(socket(), "zINSTREAM\0"s + Stream(PlainText(2048))), "stream: OK\0"s);
     EXPECT_EQ(Ask(socket(), "zINSTREAM\0"s + Stream(PlainText(2049))), "stream: " + limit + "\0"s);
     for (const std::string verb : {"SCAN", "CONTSCAN", "MULTISCAN", "ALLMATCHSCAN"}) {
       EXPECT_EQ(Ask(socket(), "n" + verb + " " + files() + "/large\n"), files() + "/large: " + limit + "\n");
     }
     const std::string crash = Ask(socket(), "nINSTREAM\n" + Stream(Hook("crash")));
-    EXPECT_THAT(crash, StartsWith("stream: Unscannable: engine-crashed")) << "it says nothing of the content";
+    EXPECT_THAT(crash, StartsWith("stream: Unscannable, engine-crashed")) << "it says nothing of the content";
     EXPECT_THAT(crash, testing::EndsWith(" ERROR\n"));
     EXPECT_EQ(server().Terminate(), 0);
   }
@@ -385,18 +407,17 @@ TEST_F(ClamdDoorTest, WithoutAnEngineEverythingButPingIsAnError) {
   Launch(DoorArguments({}));
   EXPECT_EQ(Ask(socket(), "zPING\0"s), "PONG\0"s);
   EXPECT_THAT(Ask(socket(), "nVERSION\n"), testing::MatchesRegex("No engine is ready: .* ERROR\n"));
-  EXPECT_THAT(Ask(socket(), "nINSTREAM\n" + Stream("x")), testing::MatchesRegex("stream: Not scanned: .* ERROR\n"));
-  EXPECT_THAT(Ask(socket(), "nSCAN " + files() + "/clean\n"), testing::MatchesRegex(".*: Not scanned: .* ERROR\n"));
+  EXPECT_THAT(Ask(socket(), "nINSTREAM\n" + Stream("x")), testing::MatchesRegex("stream: Not scanned, .* ERROR\n"));
+  EXPECT_THAT(Ask(socket(), "nSCAN " + files() + "/clean\n"), testing::MatchesRegex(".*: Not scanned, .* ERROR\n"));
   EXPECT_THAT(Ask(socket(), "nCONTSCAN " + files() + "/harmless\n"), testing::Not(HasSubstr("OK")));
   EXPECT_THAT(Ask(socket(), "nSTATS\n"), HasSubstr("STATE: INVALID"));
   EXPECT_THAT(Ask(socket(), "nIDSESSION\nnINSTREAM\n" + Stream("x") + "nPING\nnEND\n"),
-              testing::MatchesRegex("1: stream: Not scanned: .* ERROR\n2: PONG\n"))
+              testing::MatchesRegex("1: stream: Not scanned, .* ERROR\n2: PONG\n"))
       << "a session goes on";
 }
 
 TEST_F(ClamdDoorTest, SharesTheCacheWithRest) {
   StartDoor();
-  const std::string cached = "lazaret_verdicts_total{cached=\"true\",reason=\"\",verdict=\"infected\"}";
   const auto hits = [&] { return Metric("lazaret_cache_lookups_total{result=\"hit\"}"); };
   const std::string first = EicarWithPrefix(100);
   EXPECT_THAT(Post(port(), "/v1/scan", first), HasVerdict("infected"));
@@ -465,7 +486,7 @@ TEST_F(ClamdDoorTest, OverloadIsAnError) {
   EXPECT_GE(answers["OK"], 1);
   EXPECT_GE(answers["ERROR"], 1);
   // Refused or not, the contents were not remembered as clean.
-  EXPECT_EQ(Metric("lazaret_scan_seconds_count"), answers["OK"]);
+  EXPECT_EQ(Metric("lazaret_scan_duration_seconds_count"), answers["OK"]);
 }
 
 TEST_F(ClamdDoorTest, ClientsThatLeaveGiveEverythingBack) {
