@@ -12,8 +12,13 @@ build_packages=(
 )
 # What run.sh uses besides: signatures, and something to try the service with.
 run_packages=(clamav-freshclam curl ca-certificates)
-# To test: sanitizers and libFuzzer, the test framework, files to scan.
-test_packages=(libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles zip)
+# To test: sanitizers and libFuzzer, the test framework, files to scan; the real clamd and clients of it. Debian starts
+# clamd when it installs clamav-daemon, where services are started at all (policy-rc.d decides); without signatures in
+# /var/lib/clamav it does not run. The tests start one of their own and leave that one alone.
+test_packages=(
+  libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles zip
+  clamav-daemon clamdscan python3-pyclamd
+)
 
 usage() {
   cat <<EOF

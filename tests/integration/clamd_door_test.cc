@@ -500,7 +500,7 @@ TEST_F(ClamdDoorTest, ClientsThatLeaveGiveEverythingBack) {
     ClamdClient waiting(socket());
     waiting.Send("zINSTREAM\0"s + Stream(Hook("hang", 2)));
   }
-  EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{place=\"memory\"}", 0));
+  EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", 0));
   EXPECT_TRUE(Eventually([&] { return OpenDescriptors() <= before + 4; })) << before << " " << OpenDescriptors();
   EXPECT_EQ(Ask(socket(), "zINSTREAM\0"s + Stream("x")), "stream: OK\0"s) << "nobody's scan keeps the scanner";
 }
