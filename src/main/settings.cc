@@ -27,12 +27,13 @@ std::filesystem::path ScannerProgram(const config::Config& config) {
 }
 
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
-  constexpr rlim_t kKept = 1000;
+  // Clients of clamd's protocol take descriptors, too.
+  const rlim_t kept = 1000 + (config.clamd.listen.empty() ? 0 : 2 * config.clamd.max_connections);
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const std::uint64_t fit = limit.rlim_cur > 2 * kKept ? (limit.rlim_cur - kKept) / 2 : limit.rlim_cur / 4;
+  const std::uint64_t fit = limit.rlim_cur > 2 * kept ? (limit.rlim_cur - kept) / 2 : limit.rlim_cur / 4;
   if (fit >= config.http.max_connections) return config.http.max_connections;
   log.Warning("fewer connections than configured, for want of file descriptors",
               {{"connections", fit},
