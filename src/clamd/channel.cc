@@ -5,6 +5,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -18,6 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::uint64_t kMostLingered = 256 * 1024 * 1024;
+constexpr std::size_t kMostAtOnce = 1024 * 1024;
 constexpr std::size_t kMostFds = 2;  // one more than a client may send
 
 }  // namespace
@@ -104,8 +106,15 @@ aio::Task<Result<Channel::Arrival>> Channel::Read() {
     auto arrival = Receive();
     if (arrival || arrival.error().code != Errc::kOverloaded) {
       read_deadline_ = SteadyTime::max();
+      if (arrival) burst_ += arrival->bytes.size();
+      // A client that sends without a pause must not keep the thread from the others.
+      if (burst_ >= kMostAtOnce) {
+        burst_ = 0;
+        co_await asio::post(thread_.io(), asio::use_awaitable);
+      }
       co_return arrival;
     }
+    burst_ = 0;
     Release();
     const auto [failed] = co_await socket_.async_wait(Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (read_timed_out_) {

@@ -4,6 +4,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <cstddef>
 #include <list>
 #include <optional>
 #include <string>
@@ -75,6 +76,7 @@ class Channel {
   const milliseconds write_timeout_;
   const std::list<Channel*>::iterator entry_;
   IoThread::Buffer buffer_;
+  std::size_t burst_ = 0;  // bytes read since the last wait
   SteadyTime read_deadline_ = SteadyTime::max();
   SteadyTime write_deadline_ = SteadyTime::max();
   bool read_timed_out_ = false;

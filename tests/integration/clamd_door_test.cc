@@ -611,6 +611,30 @@ TEST_F(ClamdDoorTest, TakesOverTheSocketOfAServerThatWasKilled) {
   EXPECT_EQ(status.st_mode & 07777u, 0660u);
 }
 
+TEST_F(ClamdDoorTest, AnswersOverTcp) {
+  StartDoor({"--clamd-listen", "tcp:127.0.0.1:0"});
+  const auto line = server().WaitForLog("listening for clamd clients");
+  ASSERT_TRUE(line);
+  std::smatch port;
+  ASSERT_TRUE(std::regex_search(*line, port, std::regex("tcp:127\\.0\\.0\\.1:([0-9]+)"))) << *line;
+  const auto ask = [&](std::string_view request) {
+    HttpConnection connection(static_cast<std::uint16_t>(std::stoi(port[1])));
+    EXPECT_TRUE(connection.Send(request));
+    connection.CloseSending();
+    std::string reply;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(connection.fd(), buffer, sizeof buffer)) > 0;) {
+      reply.append(buffer, static_cast<std::size_t>(n));
+    }
+    return reply;
+  };
+  EXPECT_EQ(ask("zPING\0"s), "PONG\0"s);
+  EXPECT_EQ(ask("nINSTREAM\n" + Stream(EicarWithPrefix(300))), "stream: Test.Eicar.UNOFFICIAL FOUND\n")
+      << "to a client that has finished sending, too";
+  EXPECT_EQ(ask("zFILDES\0x"s), "No file descriptor received. ERROR\0"s);
+  EXPECT_EQ(ask("nSCAN " + files() + "/eicar\n"), files() + "/eicar: Test.Eicar.UNOFFICIAL FOUND\n");
+}
+
 TEST_F(ClamdDoorTest, RefusesReloadWhenToldSo) {
   StartDoor({"--set", "clamd.reload=refuse"});
   EXPECT_EQ(Ask(socket(), "zRELOAD\0"s), "COMMAND UNAVAILABLE\0"s);
