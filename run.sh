@@ -151,6 +151,10 @@ fi
 
 address=${address/#0.0.0.0:/127.0.0.1:}
 address=${address/#\[::\]:/[::1]:}
+curl=curl url=http://$address
+case $address in
+  unix:*) curl="curl --unix-socket ${address#unix:}" url=http://localhost ;;
+esac
 # The EICAR test string in two halves, so that no scanner takes this file for it.
 eicar_head='X5O!P%@AP[4\PZX54(P^)7CC)7}$'
 # shellcheck disable=SC2016 # nothing is meant to expand
@@ -158,9 +162,11 @@ eicar_tail='EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'
 cat <<EOF
 
 Try it from another terminal:
-  curl --data-binary @run.sh http://$address/v1/scan
-  printf %s '$eicar_head''$eicar_tail' | curl --data-binary @- http://$address/v1/scan
-  curl http://$address/v1/info
+  $curl --data-binary @run.sh $url/v1/scan
+  printf %s '$eicar_head''$eicar_tail' | $curl --data-binary @- $url/v1/scan
+  $curl --data-binary @test.sh $url/v1/scans                         # without waiting
+  $curl "$url/v1/scans/\$(sha256sum < test.sh | cut -d' ' -f1)?wait=30"
+  $curl $url/v1/info
 
 EOF
 say "starting: build/release/bin/lazaret serve ${arguments[*]} $*"

@@ -11,6 +11,7 @@
 #include "aio/blocking_pool.h"
 #include "aio/broadcast.h"
 #include "aio/deadline.h"
+#include "aio/gather.h"
 #include "aio/task_group.h"
 
 namespace lazaret::aio {
@@ -50,7 +51,7 @@ TEST(BlockingPool, RunsElsewhereAndResumesHere) {
   const auto here = std::this_thread::get_id();
   EXPECT_TRUE(RunTask([](BlockingPool& p, std::thread::id mine) -> Task<bool> {
     const auto there = co_await p.Run([] { return std::this_thread::get_id(); });
-    co_return there != mine && std::this_thread::get_id() == mine;
+    co_return there != mine&& std::this_thread::get_id() == mine;
   }(pool, here)));
 }
 
@@ -126,6 +127,48 @@ TEST(TaskGroup, CancelsOneTaskAlone) {
   group.CancelAll();
   io.restart();
   io.run();
+}
+
+Task<Result<int>> ValueAfter(int value, milliseconds time) {
+  co_await SleepUntil(After(time));
+  if (value == 0) co_return Fail(Errc::kNotFound, "nothing");
+  if (value < 0) throw std::runtime_error("broken");
+  co_return value;
+}
+
+std::vector<Task<Result<int>>> Work(std::initializer_list<std::pair<int, int>> values_and_times) {
+  std::vector<Task<Result<int>>> work;
+  for (const auto& [value, time] : values_and_times) work.push_back(ValueAfter(value, milliseconds(time)));
+  return work;
+}
+
+TEST(Gather, GivesEveryResultInItsPlace) {
+  asio::io_context io;
+  int thrown = 0;
+  TaskGroup group(io.get_executor(), [&](std::exception_ptr) { ++thrown; });
+  auto future = asio::co_spawn(io, Gather(group, Work({{1, 20}, {2, 1}, {0, 5}, {-1, 1}, {3, 0}})), asio::use_future);
+  io.run();
+  const auto results = future.get();
+  ASSERT_EQ(results.size(), 5u);
+  EXPECT_EQ(results[0], Result<int>(1));
+  EXPECT_EQ(results[1], Result<int>(2));
+  EXPECT_EQ(results[2].error().code, Errc::kNotFound);
+  EXPECT_EQ(results[3].error().code, Errc::kUnavailable);
+  EXPECT_EQ(results[4], Result<int>(3));
+  EXPECT_EQ(thrown, 1);
+}
+
+TEST(Gather, EndsAtOnceWithNothingToDo) {
+  asio::io_context io;
+  TaskGroup group(io.get_executor(), [](std::exception_ptr) {});
+  auto nothing = asio::co_spawn(io, Gather(group, Work({})), asio::use_future);
+  io.run();
+  EXPECT_TRUE(nothing.get().empty());
+  group.Close();
+  auto closed = asio::co_spawn(io, Gather(group, Work({{1, 0}, {2, 0}})), asio::use_future);
+  io.restart();
+  io.run();
+  EXPECT_EQ(closed.get()[1].error().code, Errc::kUnavailable);
 }
 
 TEST(TaskGroup, ReportsWhatATaskThrows) {

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace lazaret {
 
@@ -53,5 +55,7 @@ class FakeClock final : public Clock {
 
 // RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z".
 std::string FormatRfc3339(WallTime time);
+// Exactly that form; empty for anything else.
+std::optional<WallTime> ParseRfc3339(std::string_view text);
 
 }  // namespace lazaret

@@ -24,7 +24,7 @@ constexpr std::size_t kMostFds = 2;  // one more than a client may send
 
 }  // namespace
 
-Channel::Channel(Socket socket, IoThread& thread, milliseconds write_timeout)
+Channel::Channel(net::Socket socket, IoThread& thread, milliseconds write_timeout)
     : socket_(std::move(socket)),
       thread_(thread),
       write_timeout_(write_timeout),
@@ -116,7 +116,7 @@ aio::Task<Result<Channel::Arrival>> Channel::Read() {
     }
     burst_ = 0;
     Release();
-    const auto [failed] = co_await socket_.async_wait(Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (read_timed_out_) {
       read_deadline_ = SteadyTime::max();
       co_return Fail(Errc::kTimeout, "the client is too slow");
@@ -154,7 +154,7 @@ aio::Task<bool> Channel::Write(std::string text) {
 
 aio::Task<> Channel::UntilGone() {
   for (;;) {
-    const auto [failed] = co_await socket_.async_wait(Socket::wait_error, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_error, asio::as_tuple(asio::use_awaitable));
     if (failed) co_return;
     pollfd state{.fd = socket_.native_handle(), .events = 0, .revents = 0};
     if (::poll(&state, 1, 0) > 0) co_return;
@@ -164,7 +164,7 @@ aio::Task<> Channel::UntilGone() {
 aio::Task<> Channel::CloseGently(milliseconds linger) {
   if (broken_) co_return;
   boost::system::error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  socket_.shutdown(net::Socket::shutdown_send, ignored);
   SetIdle(true);
   const SteadyTime end = std::chrono::steady_clock::now() + linger;
   for (std::uint64_t dropped = 0; dropped < kMostLingered;) {

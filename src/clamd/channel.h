@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
@@ -17,20 +16,20 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "clamd/io_thread.h"
+#include "net/socket.h"
 
 namespace lazaret::clamd {
 
 // One socket, TCP or Unix: reads bytes and descriptors, writes replies, watches its deadlines. Its thread only.
 class Channel {
  public:
-  using Socket = boost::asio::generic::stream_protocol::socket;
   // What one read brought.
   struct Arrival {
     Bytes bytes;  // never empty; until the next Read or Release
     UniqueFd fd;  // of a Unix socket, when exactly one came with the bytes; close-on-exec
   };
 
-  Channel(Socket socket, IoThread& thread, milliseconds write_timeout);
+  Channel(net::Socket socket, IoThread& thread, milliseconds write_timeout);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -71,7 +70,7 @@ class Channel {
   void Cancel();
   void Break();
 
-  Socket socket_;
+  net::Socket socket_;
   IoThread& thread_;
   const milliseconds write_timeout_;
   const std::list<Channel*>::iterator entry_;

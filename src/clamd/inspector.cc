@@ -67,8 +67,8 @@ Result<std::string> Inspector::Version() const {
   if (status.engine == nullptr) return Fail(Errc::kUnavailable, status.not_ready_reason);
   const auto& databases = status.engine->databases;
   const auto daily = std::ranges::find(databases, "daily", &DatabaseVersion::name);
-  if (daily == databases.end()) return wire::ClamdVersion(status.engine->version, std::nullopt);
-  return wire::ClamdVersion(status.engine->version, wire::ClamdDailyVersion{daily->version, daily->built_at});
+  if (daily == databases.end()) return wire::FormatClamdVersion(status.engine->version, std::nullopt);
+  return wire::FormatClamdVersion(status.engine->version, wire::ClamdDailyVersion{daily->version, daily->built_at});
 }
 
 std::string Inspector::Stats(std::size_t idle_timeout_s) const {

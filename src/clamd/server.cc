@@ -1,18 +1,10 @@
 #include "clamd/server.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
-#include <cerrno>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -27,7 +19,7 @@ struct Server::Thread {
 
   IoThread io;
   asio::executor_work_guard<asio::io_context::executor_type> work;
-  std::vector<asio::posix::stream_descriptor> listeners;  // copies, so that every thread waits for the same ones
+  std::vector<net::Acceptor> acceptors;
   std::jthread thread;
 };
 
@@ -58,87 +50,71 @@ Server::~Server() { Stop(); }
 
 Result<std::unique_ptr<Server>> Server::Listen(ServerSettings settings, Inspector& inspector, Log& log) {
   std::unique_ptr<Server> server(new Server(std::move(settings), inspector, log));
+  for (std::size_t i = 0; i < server->settings_.threads; ++i) server->threads_.push_back(std::make_unique<Thread>(log));
   for (const std::string& address : server->settings_.listen) {
-    auto listener = Listener::Open(address, server->settings_.access);
+    auto listener = net::Listener::Open(address, server->settings_.socket_mode, server->settings_.socket_owner);
     if (!listener) return std::unexpected(listener.error());
-    server->listeners_.push_back(*std::move(listener));
-  }
-  for (std::size_t i = 0; i < server->settings_.threads; ++i) {
-    auto thread = std::make_unique<Thread>(log);
-    for (const Listener& listener : server->listeners_) {
-      UniqueFd copy(::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0));
-      if (!copy) return std::unexpected(SystemError("listening for clamd clients", errno));
-      thread->listeners.emplace_back(thread->io.io(), copy.Release());
+    for (auto& thread : server->threads_) {
+      auto acceptor = listener->MakeAcceptor(thread->io.io());
+      if (!acceptor) return std::unexpected(acceptor.error());
+      thread->acceptors.push_back(*std::move(acceptor));
     }
-    server->threads_.push_back(std::move(thread));
+    server->listeners_.push_back(*std::move(listener));
   }
   return server;
 }
 
 std::vector<std::string> Server::addresses() const {
   std::vector<std::string> addresses;
-  for (const Listener& listener : listeners_) addresses.push_back(listener.address());
+  for (const net::Listener& listener : listeners_) addresses.push_back(listener.address());
   return addresses;
 }
 
 void Server::Start() {
   for (auto& thread : threads_) {
     thread->io.tasks().Spawn(thread->io.Sweep());
-    for (std::size_t i = 0; i < listeners_.size(); ++i) thread->io.tasks().Spawn(Accept(*thread, i));
+    for (net::Acceptor& acceptor : thread->acceptors) thread->io.tasks().Spawn(Accept(*thread, acceptor));
     thread->thread = std::jthread([&io = thread->io.io()] { io.run(); });
   }
 }
 
-aio::Task<> Server::Accept(Thread& thread, std::size_t listener) {
-  asio::posix::stream_descriptor& descriptor = thread.listeners[listener];
-  const int family = listeners_[listener].family();
-  const asio::generic::stream_protocol protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP);
+aio::Task<> Server::Accept(Thread& thread, net::Acceptor& acceptor) {
   for (;;) {
-    const auto [failed] =
-        co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
-    if (failed) co_return;
-    UniqueFd fd(::accept4(descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) {
-      // Another thread was faster, or the client has left.
-      if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) continue;
+    auto socket = co_await net::Accept(acceptor);
+    if (!socket && socket.error().code == Errc::kCancelled) co_return;
+    if (!socket) {
       // Out of descriptors, mostly: the pause lets others end.
-      log_.Error("cannot accept a clamd connection", {{"error", std::generic_category().message(errno)}});
+      log_.Error("cannot accept a clamd connection", {{"error", socket.error().what}});
       co_await aio::SleepUntil(std::chrono::steady_clock::now() + milliseconds(100));
       continue;
     }
     if (connections_ >= settings_.max_connections) {
-      (void)::send(fd.Get(), kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      (void)::send(socket->native_handle(), kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       continue;
     }
-    const int on = 1;
-    if (family != AF_UNIX) ::setsockopt(fd.Get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    Channel::Socket socket(thread.io.io());
-    boost::system::error_code refused;
-    socket.assign(protocol, fd.Get(), refused);
-    if (refused) continue;
-    (void)fd.Release();
     Seat seat(connections_);
-    thread.io.tasks().Spawn(Serve(thread, std::move(socket), std::move(seat)));
+    thread.io.tasks().Spawn(Serve(thread, *std::move(socket), std::move(seat)));
   }
 }
 
-aio::Task<> Server::Serve(Thread& thread, Channel::Socket socket, Seat) {
+aio::Task<> Server::Serve(Thread& thread, net::Socket socket, Seat) {
   Connection connection(std::move(socket), thread.io, inspector_, settings_.connection, draining_);
   co_await connection.Run();
 }
 
-void Server::CloseListeners(Thread& thread) {
-  for (asio::posix::stream_descriptor& listener : thread.listeners) {
+void Server::CloseAcceptors(Thread& thread) {
+  for (net::Acceptor& acceptor : thread.acceptors) {
     boost::system::error_code ignored;
-    listener.close(ignored);
+    acceptor.close(ignored);
   }
 }
 
 aio::Task<> Server::Drain(SteadyTime deadline) {
   draining_ = true;
+  for (net::Listener& listener : listeners_) listener.Close();
   for (auto& thread : threads_) {
     asio::post(thread->io.io(), [&thread = *thread] {
-      CloseListeners(thread);
+      CloseAcceptors(thread);
       thread.io.EndIdle();
     });
   }
@@ -151,7 +127,7 @@ void Server::Stop() {
   for (auto& thread : threads_) {
     if (!thread->thread.joinable()) continue;
     asio::post(thread->io.io(), [&thread = *thread] {
-      CloseListeners(thread);
+      CloseAcceptors(thread);
       thread.io.tasks().Close();
       thread.io.tasks().CancelAll();
       thread.work.reset();

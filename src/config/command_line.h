@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,6 +14,8 @@ namespace lazaret::config {
 
 // What the process ends with when the command line or the configuration cannot be used.
 inline constexpr int kUsageExitCode = 2;
+// ... and when all that is wrong is that there is no such job.
+inline constexpr int kUnknownJobExitCode = 3;
 
 // What the user asked for.
 struct Serve {
@@ -34,7 +38,17 @@ struct Help {
 struct Version {
   bool json;
 };
-using Command = std::variant<Serve, ConfigCheck, ConfigSample, Version, Help>;
+// `lazaret jobs ...`: ask the server of a data directory about its jobs.
+struct Jobs {
+  enum class Action { kList, kShow, kRetry, kDrop };
+  Action action;
+  std::filesystem::path data;
+  bool json = false;
+  std::string state;             // for kList: "queued", "scanning", "done", "dead", or empty for all
+  std::uint64_t limit = 100;     // for kList
+  std::vector<std::string> ids;  // for the others: at least one, each 8 to 64 lower-case hexadecimal digits
+};
+using Command = std::variant<Serve, ConfigCheck, ConfigSample, Jobs, Version, Help>;
 
 // `arguments` come without the name of the program. Reads the file that --config or LAZARET_CONFIG names, and nothing
 // else. The error is kMalformed; its `what` is the whole text for standard error, several lines with a newline at the

@@ -52,16 +52,37 @@ TEST(CommandLine, TakesTheCommonFlags) {
   expected.signatures.directory = "/s";
   expected.signatures.test_set = true;
   expected.engine.scanners = 5;
-  EXPECT_EQ(ServeConfig({"serve", "--listen", "0.0.0.0:80", "--data=/d", "--threads", "3", "--listen", "[::1]:81",
-                         "--log-format", "json", "--log-level=warning", "--signatures", "/s", "--test-signatures",
-                         "--scanners", "5"}),
+  expected.engine.kind = EngineKind::kClamd;
+  expected.engine.clamd = {{.path = "/c"}, {.host = "::1", .port = 3310}};
+  EXPECT_EQ(ServeConfig({"serve",
+                         "--listen",
+                         "0.0.0.0:80",
+                         "--data=/d",
+                         "--threads",
+                         "3",
+                         "--listen",
+                         "[::1]:81",
+                         "--log-format",
+                         "json",
+                         "--log-level=warning",
+                         "--signatures",
+                         "/s",
+                         "--test-signatures",
+                         "--scanners",
+                         "5",
+                         "--engine",
+                         "clamd",
+                         "--clamd",
+                         "unix:/c",
+                         "--clamd",
+                         "tcp:[::1]:3310"}),
             expected);
 }
 
 TEST(CommandLine, TakesSeveralAddressesForClamd) {
   EXPECT_THAT(
       ServeConfig({"serve", "--clamd-listen", "unix:/run/a.sock", "--clamd-listen=tcp:[::1]:3310"}).clamd.listen,
-      ElementsAre("unix:/run/a.sock", "tcp:[::1]:3310"));
+      ElementsAre(ServerAddress{.path = "/run/a.sock"}, ServerAddress{.host = "::1", .port = 3310}));
 }
 
 TEST(CommandLine, SetsEveryFieldByItsKey) {
@@ -72,6 +93,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kPaths: return "/a,/b";
       case Kind::kClamdUnscannable: return "found";
       case Kind::kClamdReload: return "refuse";
+      case Kind::kEngine: return "clamd";
+      case Kind::kServers: return "unix:/s,tcp:clamd.example:3310";
       case Kind::kLogFormat: return "json";
       case Kind::kLogLevel: return "error";
       case Kind::kSwitch: return "true";
@@ -80,7 +103,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
     }
   };
   // Small contents, so that no budget is too small for them.
-  const std::vector<std::string> base = {"serve", "--set", "content.memory_file_size=0", "--set", "content.max_size=1"};
+  const std::vector<std::string> base = {
+      "serve", "--set", "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x"};
   for (const Field& field : Fields()) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), {"--set", std::string(field.key) + "=" + other_value(field)});
@@ -107,6 +131,11 @@ TEST(CommandLine, LetsFlagsReplaceTheAddressesOfTheFile) {
   EXPECT_THAT(ServeConfig({"serve", "--listen", "[::1]:1"}, {{"LAZARET_LISTEN", "127.0.0.1:1,127.0.0.1:2"}}).listen,
               ElementsAre(ListenAddress{"::1", 1}));
   EXPECT_EQ(ServeConfig({"serve"}, {{"LAZARET_LISTEN", "127.0.0.1:1,127.0.0.1:2"}}).listen.size(), 2u);
+}
+
+TEST(CommandLine, AddsUpRepeatedFlagsOfAList) {
+  const Config config = ServeConfig({"serve", "--webhook-host", "a", "--webhook-host", "b,c"});
+  EXPECT_THAT(config.webhook.hosts, testing::ElementsAre("a", "b", "c"));
 }
 
 TEST(CommandLine, ReadsTheFileThatIsNamed) {
@@ -158,13 +187,83 @@ TEST(CommandLine, RefusesAFlagWithoutItsValue) {
 
 TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
   EXPECT_EQ(ErrorOf({}),
-            "lazaret: say what to do: serve, config check, config sample or version\nSee: lazaret --help\n");
+            "lazaret: say what to do: serve, config check, config sample, jobs or version\nSee: lazaret --help\n");
   EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
   EXPECT_EQ(ErrorOf({"config"}),
             "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");
   EXPECT_THAT(ErrorOf({"sevre"}), StartsWith("lazaret: unknown command sevre; the nearest is serve\n"));
   EXPECT_THAT(ErrorOf({"config", "show"}), HasSubstr("unexpected argument show"));
   EXPECT_THAT(ErrorOf({"serve", "version"}), HasSubstr("unexpected argument version"));
+}
+
+Jobs JobsOf(std::vector<std::string> arguments, Environment environment = {}) {
+  const auto command = Parse(std::move(arguments), std::move(environment));
+  if (command && std::holds_alternative<Jobs>(*command)) return std::get<Jobs>(*command);
+  ADD_FAILURE() << (command ? "something else" : command.error().what);
+  return {};
+}
+
+TEST(CommandLine, ListsJobs) {
+  const Jobs plain = JobsOf({"jobs", "list"});
+  EXPECT_EQ(plain.action, Jobs::Action::kList);
+  EXPECT_EQ(plain.data, Config{}.data);
+  EXPECT_EQ(plain.state, "");
+  EXPECT_EQ(plain.limit, 100u);
+  EXPECT_FALSE(plain.json);
+  const Jobs full =
+      JobsOf({"jobs", "list", "--state", "done", "--limit=1", "--state=dead", "--limit", "10000", "--json"});
+  EXPECT_EQ(full.state, "dead");
+  EXPECT_EQ(full.limit, 10'000u);
+  EXPECT_TRUE(full.json);
+  EXPECT_EQ(JobsOf({"jobs", "list", "--limit", "1"}).limit, 1u);
+}
+
+TEST(CommandLine, TakesTheIdsOfJobs) {
+  const std::string id(64, 'a');
+  const Jobs show = JobsOf({"jobs", "show", id, "--json", "01234567"});
+  EXPECT_EQ(show.action, Jobs::Action::kShow);
+  EXPECT_THAT(show.ids, ElementsAre(id, "01234567"));
+  EXPECT_TRUE(show.json);
+  EXPECT_EQ(JobsOf({"jobs", "retry", id}).action, Jobs::Action::kRetry);
+  EXPECT_EQ(JobsOf({"jobs", "drop", id}).action, Jobs::Action::kDrop);
+  EXPECT_THAT(ErrorOf({"jobs", "show"}), StartsWith("lazaret: say which job: give its id"));
+  for (const std::string& bad : {std::string("0123456"), id + "a", std::string("0123456A"), std::string("01234-67")}) {
+    EXPECT_EQ(ErrorOf({"jobs", "drop", id, bad}),
+              "lazaret: " + bad + " is no id: 8 to 64 lower-case hexadecimal digits\nSee: lazaret jobs --help\n");
+  }
+}
+
+TEST(CommandLine, FindsTheDataOfTheServerThatIsMeant) {
+  const std::string file = testing::TempDir() + "command_line_test-jobs-" + std::to_string(::getpid());
+  std::ofstream(file) << "data = '/file'";
+  EXPECT_EQ(JobsOf({"jobs", "list", "--config", file}).data, "/file");
+  EXPECT_EQ(JobsOf({"jobs", "list"}, {{"LAZARET_CONFIG", file}}).data, "/file");
+  EXPECT_EQ(JobsOf({"jobs", "list"}, {{"LAZARET_CONFIG", file}, {"LAZARET_DATA", "/variable"}}).data, "/variable");
+  EXPECT_EQ(JobsOf({"jobs", "show", "01234567", "--data=/flag"}, {{"LAZARET_DATA", "/variable"}}).data, "/flag");
+  std::ofstream(file) << "dta = '/file'";
+  EXPECT_EQ(ErrorOf({"jobs", "list", "--config", file}),
+            "The configuration has an error:\n  " + file +
+                ":1:1: dta: no such setting; the nearest is data\nSee: lazaret jobs --help\n");
+  std::filesystem::remove(file);
+}
+
+TEST(CommandLine, ExplainsMisuseOfJobs) {
+  EXPECT_EQ(ErrorOf({"jobs"}),
+            "lazaret: say what to do: jobs list, jobs show, jobs retry or jobs drop\nSee: lazaret jobs --help\n");
+  EXPECT_THAT(ErrorOf({"jobs", "lsit"}), StartsWith("lazaret: unknown command jobs lsit; the nearest is list\n"));
+  EXPECT_THAT(ErrorOf({"job", "list"}), StartsWith("lazaret: unknown command job; the nearest is jobs\n"));
+  EXPECT_THAT(ErrorOf({"jobs", "list", "--state", "daed"}), HasSubstr("there is no state daed; the nearest is dead\n"));
+  EXPECT_THAT(ErrorOf({"jobs", "list", "--state"}), HasSubstr("--state"));
+  for (const char* limit : {"0", "10001", "x", "-1"}) {
+    EXPECT_THAT(ErrorOf({"jobs", "list", "--limit", limit}),
+                HasSubstr(std::string(limit) + " is not a number from 1 to 10000"));
+  }
+  EXPECT_THAT(ErrorOf({"jobs", "list", "01234567"}), HasSubstr("unexpected argument 01234567"));
+  EXPECT_THAT(ErrorOf({"jobs", "list", "--jsn"}), HasSubstr("unknown option --jsn; the nearest is --json"));
+  EXPECT_THAT(ErrorOf({"jobs", "show", "01234567", "--state", "dead"}), HasSubstr("unknown option --state"));
+  EXPECT_THAT(ErrorOf({"jobs", "show", "01234567", "--threads", "1"}), HasSubstr("unknown option --threads"));
+  EXPECT_THAT(ErrorOf({"jobs", "list", "--limt", "5"}, {{"LAZARET_FOO", "1"}}),
+              testing::AllOf(HasSubstr("unknown option --limt; the nearest is --limit"), HasSubstr("LAZARET_FOO")));
 }
 
 TEST(CommandLine, PrintsVersions) {
@@ -189,12 +288,14 @@ TEST(CommandLine, HasHelpForEveryCommand) {
   EXPECT_THAT(TextOf<Help>({"config", "check", "--help"}), StartsWith("lazaret config check - "));
   EXPECT_THAT(TextOf<Help>({"config", "sample", "-h"}), StartsWith("lazaret config sample - "));
   EXPECT_THAT(TextOf<Help>({"version", "--help"}), StartsWith("lazaret version - "));
+  EXPECT_THAT(TextOf<Help>({"jobs", "--help"}), StartsWith("lazaret jobs - "));
+  EXPECT_EQ(TextOf<Help>({"jobs", "drop", "-h"}), TextOf<Help>({"jobs", "--help"}));
 }
 
 TEST(CommandLine, ChecksWithTheOptionsOfServe) {
   const auto good = std::get<ConfigCheck>(*Parse({"config", "check", "--threads", "9"}));
   EXPECT_EQ(good.exit_code, 0);
-  EXPECT_THAT(good.text, HasSubstr("threads                  = 9"));
+  EXPECT_THAT(good.text, testing::ContainsRegex("\nthreads +  = 9 "));
   const auto bad = std::get<ConfigCheck>(*Parse({"config", "check", "--threads", "x"}));
   EXPECT_EQ(bad.exit_code, kUsageExitCode);
   EXPECT_EQ(bad.text,

@@ -10,16 +10,33 @@
 
 namespace lazaret::config {
 
-// Where to listen: a numeric address without brackets, and a port; port 0 lets the kernel choose.
+// Where to listen: a numeric address without brackets, and a port; port 0 lets the kernel choose. Or, when `path` is
+// not empty, a Unix socket.
 struct ListenAddress {
   std::string host;
   std::uint16_t port = 0;
+  std::string path = {};  // absolute
 
-  // "127.0.0.1:8484", "[::1]:8484".
+  // "127.0.0.1:8484", "[::1]:8484", "unix:/run/lazaret.sock".
   std::string Text() const;
 
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
+
+// Where clamd's protocol is spoken, by a server that we use or by us: a Unix socket when `path` is there, else TCP with
+// a name or a numeric address without brackets. We listen on numeric ones only; port 0 lets the kernel choose.
+struct ServerAddress {
+  std::string path;
+  std::string host;
+  std::uint16_t port = 0;
+
+  // "unix:/run/clamd.sock", "tcp:clamd.example:3310", "tcp:[::1]:3310".
+  std::string Text() const;
+
+  friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
+};
+
+enum class EngineKind { kEmbedded, kClamd };
 
 // What the clamd front door says of a content that could not be judged, and to RELOAD.
 enum class ClamdUnscannable { kError, kFound };
@@ -46,6 +63,8 @@ struct Config {
     friend bool operator==(const Signatures&, const Signatures&) = default;
   };
   struct Engine {
+    EngineKind kind = EngineKind::kEmbedded;
+    std::vector<ServerAddress> clamd;
     std::uint64_t scanners = 0;
     std::filesystem::path scanner_program;
     std::string user = "nobody";
@@ -59,6 +78,17 @@ struct Config {
     std::uint64_t temp_size = kGiB;
     std::uint64_t memory = 4 * kGiB;
     friend bool operator==(const Engine&, const Engine&) = default;
+  };
+  // The clamd servers that are used as the engine.
+  struct ClamdPool {
+    std::uint64_t connections = 8;
+    std::uint64_t attempts = 3;
+    std::uint64_t max_file_size = 25 * kMiB;
+    bool require_alerts = true;
+    milliseconds connect_timeout = seconds(3);
+    milliseconds answer_timeout = seconds(10);
+    milliseconds check_interval = seconds(5);
+    friend bool operator==(const ClamdPool&, const ClamdPool&) = default;
   };
   struct Queue {
     std::uint64_t max_waiting = 10'000;
@@ -81,6 +111,7 @@ struct Config {
     friend bool operator==(const Cache&, const Cache&) = default;
   };
   struct Http {
+    std::uint64_t socket_mode = 0660;
     std::uint64_t max_connections = 10'000;
     std::uint64_t max_head_size = 32 * kKiB;
     milliseconds head_timeout = seconds(10);
@@ -90,10 +121,11 @@ struct Config {
     std::uint64_t max_parts = 1000;
     std::uint64_t max_lookup = 1000;
     milliseconds request_timeout = seconds(300);
+    milliseconds max_wait = seconds(60);
     friend bool operator==(const Http&, const Http&) = default;
   };
   struct Clamd {
-    std::vector<std::string> listen;  // "unix:/PATH", "tcp:127.0.0.1:3310"
+    std::vector<ServerAddress> listen;
     std::uint64_t socket_mode = 0660;
     std::string socket_owner;
     std::vector<std::filesystem::path> allow_paths;
@@ -109,6 +141,30 @@ struct Config {
     std::uint64_t max_in_flight = 32;
     friend bool operator==(const Clamd&, const Clamd&) = default;
   };
+  struct Jobs {
+    std::uint64_t max_waiting = 100'000;
+    std::uint64_t disk_budget = 64 * kGiB;
+    std::uint64_t inline_size = 64 * kKiB;
+    std::uint64_t attempts = 3;
+    milliseconds retry_pause = seconds(5);
+    milliseconds lease = seconds(60);
+    milliseconds keep_done = std::chrono::hours(24);
+    std::uint64_t max_done = 1'000'000;
+    milliseconds keep_dead = std::chrono::days(7);
+    std::uint64_t max_dead = 10'000;
+    std::uint64_t dead_budget = kGiB;
+    friend bool operator==(const Jobs&, const Jobs&) = default;
+  };
+  struct Webhook {
+    std::vector<std::string> hosts;
+    std::vector<std::string> private_networks;
+    std::filesystem::path secret_file;
+    std::filesystem::path ca_file;
+    std::uint64_t attempts = 12;
+    milliseconds timeout = seconds(15);
+    std::uint64_t concurrency = 32;
+    friend bool operator==(const Webhook&, const Webhook&) = default;
+  };
 
   std::vector<ListenAddress> listen = {{"127.0.0.1", 8484}};
   std::filesystem::path data = "/var/lib/lazaret";
@@ -117,11 +173,14 @@ struct Config {
   Logging log;
   Signatures signatures;
   Engine engine;
+  ClamdPool clamd_pool;
   Queue queue;
   Content content;
   Cache cache;
   Http http;
   Clamd clamd;
+  Jobs jobs;
+  Webhook webhook;
 
   friend bool operator==(const Config&, const Config&) = default;
 };

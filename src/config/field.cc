@@ -20,7 +20,8 @@ using C = Config;
 
 constexpr std::array kFields = {
     Field{"listen", "--listen", Kind::kListen, +[](C& c) { return &c.listen; }, 1, 64,
-          "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks."},
+          "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
+          "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
           "Directory for the verdict cache and for large files while they are scanned; made when missing."},
     Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
@@ -41,6 +42,13 @@ constexpr std::array kFields = {
     Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
           "Also report potentially unwanted applications."},
 
+    Field{
+        "engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
+        "What scans: libclamav in scanner processes of this server, or the clamd servers of engine.clamd, which leaves "
+        "most other settings of [signatures] and [engine] without effect."},
+    Field{"engine.clamd", "--clamd", Kind::kServers, +[](C& c) { return &c.engine.clamd; }, 0, 64,
+          "The clamd servers that scan when engine.kind is clamd; each is one clamd, not a balancer in front of "
+          "several."},
     Field{"engine.scanners", "--scanners", Kind::kCount, +[](C& c) { return &c.engine.scanners; }, 0, 1024,
           "Scanner processes, each of which scans one content at a time; 0 means one per core."},
     Field{"engine.scanner_program", "", Kind::kPath, +[](C& c) { return &c.engine.scanner_program; }, 0, 0,
@@ -65,6 +73,27 @@ constexpr std::array kFields = {
           "Temporary space of each scanner."},
     Field{"engine.memory", "", Kind::kSize, +[](C& c) { return &c.engine.memory; }, 64 * kMiB, kTiB,
           "Address space of each scanner beyond the signatures, which all of them share."},
+
+    Field{"clamd_pool.connections", "", Kind::kCount, +[](C& c) { return &c.clamd_pool.connections; }, 1, 1024,
+          "Scans at once on each clamd server of engine.clamd; no more than its MaxThreads."},
+    Field{"clamd_pool.attempts", "", Kind::kCount, +[](C& c) { return &c.clamd_pool.attempts; }, 1, 10,
+          "How many servers a content is shown to, while they fail on it, before it is unscannable."},
+    Field{
+        "clamd_pool.max_file_size", "", Kind::kSize, +[](C& c) { return &c.clamd_pool.max_file_size; }, 64 * kKiB,
+        kLargestScannableFile,
+        "Larger contents are unscannable without being sent; no more than MaxFileSize, MaxScanSize and "
+        "StreamMaxLength of the servers, which call larger ones clean. Each server is tried with a file of this size."},
+    Field{
+        "clamd_pool.require_alerts", "", Kind::kSwitch, +[](C& c) { return &c.clamd_pool.require_alerts; }, 0, 0,
+        "Use no server that calls clean what it could not look into: one without AlertExceedsMax and AlertEncrypted."},
+    Field{"clamd_pool.connect_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.connect_timeout; }, 10,
+          kMinute, "How long a clamd server may take to accept a connection."},
+    Field{"clamd_pool.answer_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.answer_timeout; }, 10,
+          10 * kMinute,
+          "How long it may take to answer PING or VERSION, or to take the next piece of a content; after two PINGs "
+          "without an answer it is left alone and its scans are given to others."},
+    Field{"clamd_pool.check_interval", "", Kind::kDuration, +[](C& c) { return &c.clamd_pool.check_interval; }, 10,
+          kHour, "How often a server is asked whether it is there and with which signatures."},
 
     Field{"queue.max_waiting", "", Kind::kCount, +[](C& c) { return &c.queue.max_waiting; }, 1, 1'000'000,
           "Scans that may wait for a scanner; beyond it requests are refused with 503."},
@@ -91,6 +120,8 @@ constexpr std::array kFields = {
     Field{"cache.passing_age", "", Kind::kDuration, +[](C& c) { return &c.cache.passing_age; }, 0, kDay,
           "How long a verdict is remembered that a crash, a time-out or a lack of space caused."},
 
+    Field{"http.socket_mode", "", Kind::kMode, +[](C& c) { return &c.http.socket_mode; }, 0, 0777,
+          "Permission bits of the files of Unix sockets; who may write to one may connect."},
     Field{"http.max_connections", "", Kind::kCount, +[](C& c) { return &c.http.max_connections; }, 1, 1'000'000,
           "Connections at once; beyond it new ones are answered with 503 and closed."},
     Field{"http.max_head_size", "", Kind::kSize, +[](C& c) { return &c.http.max_head_size; }, kKiB, 60 * kKiB,
@@ -109,6 +140,8 @@ constexpr std::array kFields = {
           "Ids in one look-up request."},
     Field{"http.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.request_timeout; }, 100, kHour,
           "How long the answer may take from the end of the upload; then it is 504."},
+    Field{"http.max_wait", "", Kind::kDuration, +[](C& c) { return &c.http.max_wait; }, 0, kHour,
+          "How long GET /v1/scans/{id}?wait= may be held at most."},
 
     Field{
         "clamd.listen", "--clamd-listen", Kind::kClamdListen, +[](C& c) { return &c.clamd.listen; }, 0, 64,
@@ -143,6 +176,45 @@ constexpr std::array kFields = {
           "Connections at once; beyond it new ones are told so and closed."},
     Field{"clamd.max_in_flight", "", Kind::kCount, +[](C& c) { return &c.clamd.max_in_flight; }, 1, 1000,
           "Contents of one connection that are scanned at once, in an IDSESSION or a MULTISCAN."},
+
+    Field{"jobs.max_waiting", "", Kind::kCount, +[](C& c) { return &c.jobs.max_waiting; }, 1, 100'000'000,
+          "Submitted scans that are not done; beyond it submits are refused with 503."},
+    Field{"jobs.disk_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.disk_budget; }, kMiB, 1024 * kTiB,
+          "Disk space for their contents; beyond it submits are refused with 503."},
+    Field{"jobs.inline_size", "", Kind::kSize, +[](C& c) { return &c.jobs.inline_size; }, 0, 16 * kMiB,
+          "Contents up to this size are kept in the queue's database, larger ones as files beside it."},
+    Field{"jobs.attempts", "", Kind::kCount, +[](C& c) { return &c.jobs.attempts; }, 1, 100,
+          "Scans of a submitted content that may fail in passing (time-out, no space) before it is a dead letter."},
+    Field{"jobs.retry_pause", "", Kind::kDuration, +[](C& c) { return &c.jobs.retry_pause; }, 0, kHour,
+          "The pause before the second attempt; doubled for each further one."},
+    Field{"jobs.lease", "", Kind::kDuration, +[](C& c) { return &c.jobs.lease; }, kSecond, kHour,
+          "A worker that is silent for this long loses its job to another one."},
+    Field{"jobs.keep_done", "", Kind::kDuration, +[](C& c) { return &c.jobs.keep_done; }, kSecond, 3650 * kDay,
+          "How long finished scans stay readable."},
+    Field{"jobs.max_done", "", Kind::kCount, +[](C& c) { return &c.jobs.max_done; }, 1, 1'000'000'000,
+          "Finished scans that are kept at most; the oldest give way."},
+    Field{"jobs.keep_dead", "", Kind::kDuration, +[](C& c) { return &c.jobs.keep_dead; }, kSecond, 3650 * kDay,
+          "How long dead letters are kept."},
+    Field{"jobs.max_dead", "", Kind::kCount, +[](C& c) { return &c.jobs.max_dead; }, 1, 1'000'000'000,
+          "Dead letters that are kept at most; the oldest give way."},
+    Field{"jobs.dead_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.dead_budget; }, 0, 1024 * kTiB,
+          "Disk space for the contents of dead letters; beyond it the oldest lose theirs and cannot be tried again."},
+
+    Field{"webhook.hosts", "--webhook-host", Kind::kTexts, +[](C& c) { return &c.webhook.hosts; }, 0, 1000,
+          "Hosts that may be called back, such as hooks.example.com, *.example.com or 10.0.0.7:8080; none: no "
+          "callbacks."},
+    Field{"webhook.private_networks", "", Kind::kTexts, +[](C& c) { return &c.webhook.private_networks; }, 0, 1000,
+          "Addresses and networks that may be called back although they are not public, such as 10.0.0.0/8 or ::1."},
+    Field{"webhook.secret_file", "", Kind::kPath, +[](C& c) { return &c.webhook.secret_file; }, 0, 0,
+          "File with the secret that callbacks are signed with, whsec_ and base64; a second line is an older one."},
+    Field{"webhook.ca_file", "", Kind::kPath, +[](C& c) { return &c.webhook.ca_file; }, 0, 0,
+          "Certificates (PEM) to trust for callbacks; empty means those of the system."},
+    Field{"webhook.attempts", "", Kind::kCount, +[](C& c) { return &c.webhook.attempts; }, 1, 100,
+          "How often a callback is tried, with growing pauses, before it is given up."},
+    Field{"webhook.timeout", "", Kind::kDuration, +[](C& c) { return &c.webhook.timeout; }, 100, 5 * kMinute,
+          "How long one attempt may take."},
+    Field{"webhook.concurrency", "", Kind::kCount, +[](C& c) { return &c.webhook.concurrency; }, 1, 1000,
+          "Callbacks that are made at once."},
 };
 
 std::string ShowNumber(Kind kind, std::uint64_t value) {
@@ -156,6 +228,17 @@ std::string ShowNumber(Kind kind, std::uint64_t value) {
 }
 
 }  // namespace
+
+bool Field::IsList() const {
+  switch (kind) {
+    case Kind::kListen:
+    case Kind::kClamdListen:
+    case Kind::kServers:
+    case Kind::kTexts:
+    case Kind::kPaths: return true;
+    default: return false;
+  }
+}
 
 std::string_view Field::Section() const {
   const std::size_t dot = key.find('.');
@@ -177,21 +260,26 @@ std::string Field::Allowed() const {
     case Kind::kSize:
     case Kind::kRate:
     case Kind::kDuration: return ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
+    case Kind::kMode: return "octal, " + ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
     case Kind::kSwitch: return "true or false";
     case Kind::kText: return "a name";
     case Kind::kPath: return "a path";
-    case Kind::kPaths: return "at most " + ShowNumber(Kind::kCount, most) + " absolute paths";
-    case Kind::kMode: return "an octal number, " + ShowNumber(kind, least) + " to " + ShowNumber(kind, most);
+    case Kind::kPaths: return "up to " + ShowNumber(Kind::kCount, most) + " absolute paths, separated by commas";
     case Kind::kClamdUnscannable: return "error or found";
     case Kind::kClamdReload: return "accept or refuse";
     case Kind::kClamdListen:
-      return "at most " + ShowNumber(Kind::kCount, most) +
+      return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310";
     case Kind::kLogFormat: return "text or json";
     case Kind::kLogLevel: return "debug, info, warning or error";
+    case Kind::kTexts: return "up to " + ShowNumber(Kind::kCount, most) + ", separated by commas";
     case Kind::kListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
-             " of ADDRESS:PORT, such as 127.0.0.1:8484 or [::1]:8484";
+             " of ADDRESS:PORT or unix:/PATH, such as 127.0.0.1:8484 or [::1]:8484";
+    case Kind::kEngine: return "embedded or clamd";
+    case Kind::kServers:
+      return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
+             " of unix:PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl or tcp:10.0.0.7:3310";
   }
   throw std::logic_error("field of no kind");
 }
@@ -206,13 +294,16 @@ std::string_view Field::Placeholder() const {
     case Kind::kText: return "NAME";
     case Kind::kPath:
     case Kind::kPaths: return "PATH";
-    case Kind::kMode: return "MODE";
     case Kind::kClamdUnscannable:
     case Kind::kClamdReload: return "WORD";
     case Kind::kClamdListen: return "unix:PATH|tcp:ADDR:PORT";
     case Kind::kLogFormat: return "FORMAT";
     case Kind::kLogLevel: return "LEVEL";
     case Kind::kListen: return "ADDR:PORT";
+    case Kind::kMode: return "MODE";
+    case Kind::kTexts: return "LIST";
+    case Kind::kEngine: return "KIND";
+    case Kind::kServers: return "SERVER";
   }
   throw std::logic_error("field of no kind");
 }

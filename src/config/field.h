@@ -19,24 +19,25 @@ enum class Kind {
   kSwitch,
   kText,
   kPath,
-  kPaths,
-  kMode,
   kLogFormat,
   kLogLevel,
   kListen,
+  kTexts,
+  kEngine,
+  kServers,
+  kMode,
+  kPaths,
   kClamdListen,
   kClamdUnscannable,
   kClamdReload,
 };
 
-// Whether a field of this kind holds any number of values.
-constexpr bool IsList(Kind kind) { return kind == Kind::kListen || kind == Kind::kClamdListen || kind == Kind::kPaths; }
-
 // Where a field lives in a Config.
 using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
                            std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
                            LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&),
-                           std::vector<std::string>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
+                           std::vector<std::string>* (*)(Config&), EngineKind* (*)(Config&),
+                           std::vector<ServerAddress>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
                            ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
@@ -46,12 +47,14 @@ struct Field {
   std::string_view flag;  // "--threads"; empty: only --set
   Kind kind;
   Place place;
-  // The range of a number, both ends included, in bytes, bytes per second or milliseconds; how many values a list
-  // may hold; 1 for a text that must not be empty.
+  // The range of a number, both ends included, in bytes, bytes per second, milliseconds or permission bits; how many
+  // items a list may hold; 1 for a text that must not be empty.
   std::uint64_t least;
   std::uint64_t most;
   std::string_view help;  // one sentence
 
+  // Takes any number of values, each of which may be several that are separated by commas.
+  bool IsList() const;
   // "http"; empty for the fields at the top.
   std::string_view Section() const;
   // "LAZARET_HTTP_MAX_CONNECTIONS".

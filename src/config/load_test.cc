@@ -81,11 +81,12 @@ TEST(Load, LetsFileThenEnvironmentThenFlagsWin) {
 
 TEST(Load, ReadsEveryKindOfValueFromAFile) {
   const ConfigFile file(R"(
-listen = ["127.0.0.1:1", "[::1]:65535", "0.0.0.0:0", "[::]:0"]
+listen = ["127.0.0.1:1", "[::1]:65535", "0.0.0.0:0", "[::]:0", "unix:/run/lazaret.sock"]
 data = "/srv/lazaret"
 drain_timeout = "5m"
 log = { format = "json", level = "debug" }
 http.min_body_rate = "2KiB/s"
+http.socket_mode = "0666"
 [signatures]
 test_set = true
 [engine]
@@ -99,26 +100,47 @@ socket_mode = "0600"
 allow_paths = ["/srv", "/home"]
 unscannable = "found"
 reload = "refuse"
+[webhook]
+hosts = ["a.example", "*.b.example:8443"]
+private_networks = "10.0.0.0/8,::1"
 )");
   const auto loaded = Load(kRoot, file.path(), {});
   ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
   Config expected;
-  expected.listen = {{"127.0.0.1", 1}, {"::1", 65535}, {"0.0.0.0", 0}, {"::", 0}};
+  expected.listen = {{"127.0.0.1", 1}, {"::1", 65535}, {"0.0.0.0", 0}, {"::", 0}, {"", 0, "/run/lazaret.sock"}};
   expected.data = "/srv/lazaret";
   expected.drain_timeout = std::chrono::minutes(5);
   expected.log = {LogFormat::kJson, LogLevel::kDebug};
   expected.http.min_body_rate = 2048;
+  expected.http.socket_mode = 0666;
   expected.signatures.test_set = true;
   expected.engine.user = "scan";
   expected.engine.scanner_program = "/opt/lazaret-scanner";
   expected.engine.memory = kGiB;
   expected.engine.max_scan_size = 500'000'000;
-  expected.clamd.listen = {"unix:/run/clamd.sock", "tcp:127.0.0.1:3310"};
+  expected.clamd.listen = {{.path = "/run/clamd.sock"}, {.host = "127.0.0.1", .port = 3310}};
   expected.clamd.socket_mode = 0600;
   expected.clamd.allow_paths = {"/srv", "/home"};
   expected.clamd.unscannable = ClamdUnscannable::kFound;
   expected.clamd.reload = ClamdReload::kRefuse;
+  expected.webhook.hosts = {"a.example", "*.b.example:8443"};
+  expected.webhook.private_networks = {"10.0.0.0/8", "::1"};
   EXPECT_EQ(loaded->config, expected);
+}
+
+TEST(Load, TakesListsOfTexts) {
+  const auto hosts = [](const std::string& text) {
+    const auto loaded = Load(kRoot, std::nullopt, {Flag("webhook.hosts", text)});
+    return loaded ? loaded->config.webhook.hosts : std::vector<std::string>{loaded.error().front()};
+  };
+  EXPECT_THAT(hosts("a,b"), ElementsAre("a", "b"));
+  EXPECT_THAT(hosts(""), IsEmpty());
+  EXPECT_THAT(hosts("a,,b"), ElementsAre(HasSubstr("\"\" is empty or has spaces")));
+  EXPECT_THAT(hosts("a, b"), ElementsAre(HasSubstr("\" b\" is empty or has spaces (allowed: up to 1000")));
+  std::string many = "x";
+  for (int i = 1; i < 1000; ++i) many += ",x";
+  EXPECT_EQ(hosts(many).size(), 1000u);
+  EXPECT_THAT(hosts(many + ",x"), ElementsAre(HasSubstr("1001 items")));
 }
 
 TEST(Load, TakesOneAddressWithoutAList) {
@@ -222,8 +244,8 @@ TEST(Load, RefusesBadAddresses) {
     return problems.size() == 1 ? problems.front() : "none or several";
   };
   EXPECT_EQ(problem("127.0.0.1"),
-            "--listen: \"127.0.0.1\" has no port (allowed: 1 to 64 of ADDRESS:PORT, such as 127.0.0.1:8484 or "
-            "[::1]:8484)");
+            "--listen: \"127.0.0.1\" has no port (allowed: 1 to 64 of ADDRESS:PORT or unix:/PATH, such as "
+            "127.0.0.1:8484 or [::1]:8484)");
   EXPECT_THAT(problem("127.0.0.1:"), HasSubstr("has no port from 0 to 65535"));
   EXPECT_THAT(problem("127.0.0.1:x"), HasSubstr("has no port from 0 to 65535"));
   EXPECT_THAT(problem("127.0.0.1:65536"), HasSubstr("has no port from 0 to 65535"));
@@ -244,21 +266,92 @@ TEST(Load, RefusesBadClamdSettings) {
     return problems.size() == 1 ? problems.front() : "none or several";
   };
   EXPECT_EQ(problem("listen", "/run/clamd.sock"),
-            "--clamd.listen: \"/run/clamd.sock\" begins neither with unix: nor with tcp: (allowed: at most 64 of "
+            "--clamd.listen: \"/run/clamd.sock\" begins with neither unix: nor tcp: (allowed: 0 to 64 of "
             "unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310)");
   EXPECT_THAT(problem("listen", "unix:run/clamd.sock"), HasSubstr("has no absolute path"));
   EXPECT_EQ(problem("listen", "unix:/" + std::string(106, 'x')), "none or several");
-  EXPECT_THAT(problem("listen", "unix:/" + std::string(107, 'x')), HasSubstr("has a path of more than 107 bytes"));
+  EXPECT_THAT(problem("listen", "unix:/" + std::string(107, 'x')), HasSubstr("has a path of 108 bytes"));
   EXPECT_THAT(problem("listen", "tcp:localhost:1"), HasSubstr("has no numeric IP address"));
-  EXPECT_THAT(problem("listen", "unix:/a,unix:/a"), HasSubstr("\"unix:/a\" is given twice"));
+  EXPECT_THAT(problem("listen", "unix:/a,unix:/a"), HasSubstr("unix:/a is given twice"));
+  EXPECT_THAT(problem("listen", "tcp:127.0.0.1:1,tcp:127.0.0.1:1"), HasSubstr("tcp:127.0.0.1:1 is given twice"));
+  EXPECT_EQ(problem("listen", "tcp:127.0.0.1:0,tcp:127.0.0.1:0"), "none or several")
+      << "two ports of the kernel's choice";
   EXPECT_EQ(problem("listen", ""), "none or several") << "that is none at all";
   EXPECT_THAT(problem("allow_paths", "srv"), HasSubstr("\"srv\" is not an absolute path"));
-  EXPECT_EQ(problem("socket_mode", "0777"), "none or several");
-  EXPECT_THAT(problem("socket_mode", "1000"),
-              HasSubstr("1000 is out of range (allowed: an octal number, 0000 to 0777)"));
-  EXPECT_THAT(problem("socket_mode", "0668"), HasSubstr("is not an octal number such as 0660"));
+  EXPECT_THAT(problem("allow_paths", "/a,/b,/a"), HasSubstr("/a is given twice"));
+  EXPECT_EQ(problem("allow_paths", ""), "none or several") << "that is none at all";
+  EXPECT_THAT(ProblemsOf("clamd.allow_paths = [\"/a\\u0000b\"]"), ElementsAre(HasSubstr("holds a zero byte")));
+  EXPECT_THAT(problem("socket_mode", "1000"), HasSubstr("1000 is out of range (allowed: octal, 0000 to 0777)"));
   EXPECT_THAT(problem("unscannable", "clean"), HasSubstr("(allowed: error or found)"));
   EXPECT_THAT(problem("reload", "yes"), HasSubstr("(allowed: accept or refuse)"));
+}
+
+TEST(Load, ReadsServers) {
+  const ConfigFile file(
+      "[engine]\nkind = 'clamd'\nclamd = ['unix:/run/c.sock', 'tcp:clamd.example:1,tcp:[::1]:65535']");
+  const auto loaded = Load(kRoot, file.path(), {});
+  ASSERT_TRUE(loaded) << ProblemsText(loaded.error());
+  EXPECT_EQ(loaded->config.engine.kind, EngineKind::kClamd);
+  EXPECT_THAT(loaded->config.engine.clamd,
+              ElementsAre(ServerAddress{.path = "/run/c.sock"}, ServerAddress{.host = "clamd.example", .port = 1},
+                          ServerAddress{.host = "::1", .port = 65535}));
+  EXPECT_EQ(ShowTomlValue(*FindField("engine.clamd"), loaded->config),
+            R"(["unix:/run/c.sock", "tcp:clamd.example:1", "tcp:[::1]:65535"])");
+  EXPECT_THAT(ProblemsOfFlag("engine.clamd", ""), testing::IsEmpty()) << "the empty list";
+}
+
+TEST(Load, RefusesBadServers) {
+  const auto problem = [](const std::string& server) {
+    const Problems problems = ProblemsOfFlag("engine.clamd", server);
+    return problems.size() == 1 ? problems.front() : "none or several";
+  };
+  EXPECT_EQ(problem("/run/c.sock"),
+            "--engine.clamd: \"/run/c.sock\" begins with neither unix: nor tcp: (allowed: 0 to 64 of unix:PATH or "
+            "tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl or tcp:10.0.0.7:3310)");
+  EXPECT_THAT(problem("unix:c.sock"), HasSubstr("has no absolute path"));
+  EXPECT_THAT(problem("unix:"), HasSubstr("has no absolute path"));
+  EXPECT_EQ(problem("unix:/" + std::string(106, 'x')), "none or several");
+  EXPECT_THAT(problem("unix:/" + std::string(107, 'x')), HasSubstr("has a path of 108 bytes"));
+  EXPECT_THAT(problem("tcp:host"), HasSubstr("has no port"));
+  EXPECT_THAT(problem("tcp::1"), HasSubstr("has no host before the port"));
+  EXPECT_THAT(problem("tcp:a b:1"), HasSubstr("has no host before the port"));
+  EXPECT_THAT(problem("tcp:::1:1"), HasSubstr("is not IPv6 in brackets"));
+  EXPECT_THAT(problem("tcp:[host]:1"), HasSubstr("is not IPv6 in brackets"));
+  EXPECT_THAT(problem("tcp:host:0"), HasSubstr("has no port from 1 to 65535"));
+  EXPECT_THAT(problem("tcp:host:65536"), HasSubstr("has no port from 1 to 65535"));
+  EXPECT_THAT(problem("unix:/a,unix:/a"), HasSubstr("unix:/a is given twice"));
+  EXPECT_THAT(problem("unix:/a,"), HasSubstr("begins with neither"));
+}
+
+TEST(Load, ClamdNeedsServers) {
+  EXPECT_THAT(ProblemsOfFlag("engine.kind", "clamd"), ElementsAre(HasSubstr("engine.clamd names no server")));
+}
+
+TEST(Load, TakesPathsOfUnixSocketsThatFit) {
+  const std::string longest = "/" + std::string(106, 'x');
+  const auto loaded = Load(kRoot, std::nullopt, {Flag("listen", "unix:" + longest + ",unix:/run/a:b.sock")});
+  ASSERT_TRUE(loaded) << loaded.error().front();
+  EXPECT_EQ(loaded->config.listen.front().path, longest);
+  EXPECT_EQ(loaded->config.listen.back().Text(), "unix:/run/a:b.sock");
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:" + longest + "x"),
+              ElementsAre(HasSubstr("has a path of 108 bytes; a Unix socket has at most 107 (allowed: ")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:run/a"), ElementsAre(HasSubstr("\"unix:run/a\" has no absolute path")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:"), ElementsAre(HasSubstr("\"unix:\" has no absolute path")));
+  EXPECT_THAT(ProblemsOf("listen = \"unix:/a\\u0000b\""), ElementsAre(HasSubstr("holds a zero byte")));
+  EXPECT_THAT(ProblemsOfFlag("listen", "unix:/a,unix:/b,unix:/a"), ElementsAre(HasSubstr("unix:/a is given twice")));
+}
+
+TEST(Load, TakesPermissionBitsInOctal) {
+  EXPECT_TRUE(ProblemsOfFlag("http.socket_mode", "0").empty());
+  EXPECT_TRUE(ProblemsOfFlag("http.socket_mode", "777").empty());
+  EXPECT_THAT(ProblemsOfFlag("http.socket_mode", "1000"),
+              ElementsAre("--http.socket_mode: 1000 is out of range (allowed: octal, 0000 to 0777)"));
+  EXPECT_THAT(ProblemsOfFlag("http.socket_mode", "0680"),
+              ElementsAre("--http.socket_mode: \"0680\" is no octal number such as 0660 (allowed: octal, 0000 to "
+                          "0777)"));
+  EXPECT_THAT(ProblemsOf("http.socket_mode = 660"),
+              ElementsAre("1:20: http.socket_mode: is a number but must be a string with an octal number, such as "
+                          "\"0660\" (allowed: octal, 0000 to 0777)"));
 }
 
 TEST(Load, ShowsAllProblemsTogether) {

@@ -22,26 +22,32 @@ std::string_view TypeName(const toml::node& node) {
   }
 }
 
-std::string_view WantedType(Kind kind) {
-  switch (kind) {
+std::string_view WantedType(const Field& field) {
+  if (field.IsList()) return "a list of strings";
+  switch (field.kind) {
     case Kind::kCount: return "a whole number";
     case Kind::kSize: return "a size: a string such as \"64KiB\", or a whole number of bytes";
     case Kind::kRate: return "a rate: a string such as \"1KiB/s\", or a whole number of bytes per second";
     case Kind::kDuration: return "a string with a time and its unit, such as \"30s\"";
     case Kind::kSwitch: return "true or false without quotes";
-    case Kind::kListen:
-    case Kind::kClamdListen:
-    case Kind::kPaths: return "a list of strings";
     case Kind::kMode: return "a string with an octal number, such as \"0660\"";
     default: return "a string";
   }
 }
 
 // The value as text for SetField; empty when it has the wrong type.
-std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kind) {
+std::optional<std::vector<std::string>> TextsOf(const toml::node& node, const Field& field) {
   const auto number = [&] { return std::vector{std::to_string(node.as_integer()->get())}; };
   const auto text = [&] { return std::vector{node.as_string()->get()}; };
-  switch (kind) {
+  if (const toml::array* list = node.as_array(); list != nullptr && field.IsList()) {
+    std::vector<std::string> texts;
+    for (const toml::node& element : *list) {
+      if (!element.is_string()) return std::nullopt;
+      texts.push_back(element.as_string()->get());
+    }
+    return texts;
+  }
+  switch (field.kind) {
     case Kind::kCount:
       if (node.is_integer()) return number();
       return std::nullopt;
@@ -52,18 +58,6 @@ std::optional<std::vector<std::string>> TextsOf(const toml::node& node, Kind kin
     case Kind::kSwitch:
       if (node.is_boolean()) return std::vector<std::string>{node.as_boolean()->get() ? "true" : "false"};
       return std::nullopt;
-    case Kind::kListen:
-    case Kind::kClamdListen:
-    case Kind::kPaths:
-      if (const toml::array* list = node.as_array(); list != nullptr) {
-        std::vector<std::string> texts;
-        for (const toml::node& element : *list) {
-          if (!element.is_string()) return std::nullopt;
-          texts.push_back(element.as_string()->get());
-        }
-        return texts;
-      }
-      break;
     default: break;
   }
   if (node.is_string()) return text();
@@ -104,11 +98,11 @@ class Walker {
     if (const Field* field = FindField(path); field != nullptr) {
       const std::string origin = At(node.source().begin);
       const std::string subject = origin + ": " + path;
-      if (auto texts = TextsOf(node, field->kind)) {
+      if (auto texts = TextsOf(node, *field)) {
         file.given.push_back(Given{path, *std::move(texts), origin, subject});
       } else {
         file.problems.push_back(subject + ": is " + std::string(TypeName(node)) + " but must be " +
-                                std::string(WantedType(field->kind)) + " (allowed: " + field->Allowed() + ")");
+                                std::string(WantedType(*field)) + " (allowed: " + field->Allowed() + ")");
       }
       return;
     }

@@ -4,8 +4,6 @@
 #include <array>
 #include <charconv>
 #include <limits>
-
-#include <fmt/format.h>
 #include <span>
 
 namespace lazaret::config {
@@ -33,6 +31,17 @@ constexpr std::array kDurationUnits = {
     Unit{"d", 86'400'000}, Unit{"h", 3'600'000}, Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1},
 };
 
+Number<std::uint64_t> ParseDigits(std::string_view text, std::string_view digits) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.find_first_not_of(digits) != text.npos) return std::unexpected(NumberFault::kSyntax);
+  std::uint64_t value = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, static_cast<int>(digits.size()));
+  if (error != std::errc() || negative) return std::unexpected(NumberFault::kOutOfRange);
+  return value;
+}
+
 Number<std::uint64_t> ParseWithUnit(std::string_view text, std::span<const Unit> units) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789", text.starts_with('-') ? 1 : 0), text.size());
   const auto unit = std::ranges::find(units, text.substr(digits), &Unit::name);
@@ -53,15 +62,7 @@ std::string FormatWithUnit(std::uint64_t value, std::span<const Unit> units, std
 
 }  // namespace
 
-Number<std::uint64_t> ParseCount(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
-  if (text.empty() || text.find_first_not_of("0123456789") != text.npos) return std::unexpected(NumberFault::kSyntax);
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || negative) return std::unexpected(NumberFault::kOutOfRange);
-  return value;
-}
+Number<std::uint64_t> ParseCount(std::string_view text) { return ParseDigits(text, "0123456789"); }
 
 Number<std::uint64_t> ParseSize(std::string_view text) {
   const bool bare = !text.empty() && text.back() >= '0' && text.back() <= '9';
@@ -82,16 +83,7 @@ Number<milliseconds> ParseDuration(std::string_view text) {
   return milliseconds(*value);
 }
 
-Number<std::uint64_t> ParseMode(std::string_view text) {
-  if (text.empty() || text.size() > 4 || text.find_first_not_of("01234567") != text.npos) {
-    return std::unexpected(NumberFault::kSyntax);
-  }
-  std::uint64_t mode = 0;
-  for (const char digit : text) mode = mode * 8 + static_cast<std::uint64_t>(digit - '0');
-  return mode;
-}
-
-std::string FormatMode(std::uint64_t mode) { return fmt::format("{:04o}", mode); }
+Number<std::uint64_t> ParseMode(std::string_view text) { return ParseDigits(text, "01234567"); }
 
 std::string FormatSize(std::uint64_t bytes) { return FormatWithUnit(bytes, kSizeUnits, "B"); }
 
@@ -99,6 +91,12 @@ std::string FormatRate(std::uint64_t bytes_per_second) { return FormatSize(bytes
 
 std::string FormatDuration(milliseconds duration) {
   return FormatWithUnit(static_cast<std::uint64_t>(duration.count()), kDurationUnits, "s");
+}
+
+std::string FormatMode(std::uint64_t mode) {
+  std::string text;
+  for (int shift = 9; shift >= 0; shift -= 3) text += static_cast<char>('0' + (mode >> shift & 7));
+  return text;
 }
 
 }  // namespace lazaret::config

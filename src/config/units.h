@@ -25,7 +25,8 @@ Number<std::uint64_t> ParseSize(std::string_view text);
 Number<std::uint64_t> ParseRate(std::string_view text);
 // "500ms", "30s", "5m", "2h", "7d". The unit is not optional.
 Number<milliseconds> ParseDuration(std::string_view text);
-// The permissions of a file: one to four octal digits.
+
+// Permission bits as chmod(1) takes them: octal digits only, "660" or "0660".
 Number<std::uint64_t> ParseMode(std::string_view text);
 
 // The shortest exact text that the parser above reads back.

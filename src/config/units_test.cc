@@ -106,6 +106,18 @@ TEST(ParseDuration, NeedsAUnit) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(ParseDuration(text), expected) << '"' << text << '"';
 }
 
+TEST(ParseMode, TakesOctalDigitsOnly) {
+  EXPECT_EQ(ParseMode("0"), 0u);
+  EXPECT_EQ(ParseMode("660"), 0660u);
+  EXPECT_EQ(ParseMode("0660"), 0660u);
+  EXPECT_EQ(ParseMode("1777777777777777777777"), UINT64_MAX);
+  EXPECT_EQ(ParseMode("2000000000000000000000"), kOutOfRange);
+  EXPECT_EQ(ParseMode("-1"), kOutOfRange);
+  for (const std::string_view text : {"", "8", "0o660", "0x1b0", "rw-rw----", " 660", "660 "}) {
+    EXPECT_EQ(ParseMode(text), kSyntax) << text;
+  }
+}
+
 TEST(Format, UsesTheLargestExactUnit) {
   EXPECT_EQ(FormatSize(0), "0B");
   EXPECT_EQ(FormatSize(1), "1B");
@@ -115,6 +127,8 @@ TEST(Format, UsesTheLargestExactUnit) {
   EXPECT_EQ(FormatSize(500'000'000), "500MB");
   EXPECT_EQ(FormatSize(1500), "1500B");
   EXPECT_EQ(FormatRate(1024), "1KiB/s");
+  EXPECT_EQ(FormatMode(0660), "0660");
+  EXPECT_EQ(FormatMode(07), "0007");
   EXPECT_EQ(FormatDuration(milliseconds(0)), "0s");
   EXPECT_EQ(FormatDuration(milliseconds(1500)), "1500ms");
   EXPECT_EQ(FormatDuration(seconds(90)), "90s");
@@ -130,14 +144,6 @@ TEST(Format, IsReadBackToTheSameValue) {
   for (const long long value : {0ll, 1ll, 999ll, 1000ll, 60000ll, 3600000ll, 86400000ll, 90061001ll}) {
     EXPECT_EQ(ParseDuration(FormatDuration(milliseconds(value))), milliseconds(value));
   }
-}
-
-TEST(Mode, IsOctal) {
-  EXPECT_EQ(ParseMode("0660"), 0660u);
-  EXPECT_EQ(ParseMode("7"), 7u);
-  for (const std::string_view text : {"", "8", "00660", "-1", "0x1", "660 "}) EXPECT_FALSE(ParseMode(text)) << text;
-  EXPECT_EQ(FormatMode(0), "0000");
-  EXPECT_EQ(FormatMode(0640), "0640");
 }
 
 }  // namespace

@@ -7,17 +7,26 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/unix_socket.h"
 #include "config/units.h"
 
 namespace lazaret::config {
 namespace {
 
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kTcpPrefix = "tcp:";
 constexpr std::array<std::pair<std::string_view, LogFormat>, 2> kLogFormats = {
     {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"debug", LogLevel::kDebug},
                                                                               {"info", LogLevel::kInfo},
                                                                               {"warning", LogLevel::kWarning},
                                                                               {"error", LogLevel::kError}}};
+constexpr std::array<std::pair<std::string_view, EngineKind>, 2> kEngines = {
+    {{"embedded", EngineKind::kEmbedded}, {"clamd", EngineKind::kClamd}}};
+constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {
+    {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
+constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
+    {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -26,13 +35,6 @@ constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true"
                                                                          {"off", false},
                                                                          {"1", true},
                                                                          {"0", false}}};
-
-constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {
-    {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
-constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
-    {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
-// sun_path of unix(7), with its last zero byte.
-constexpr std::size_t kMaxSocketPath = 107;
 
 std::string Quoted(std::string_view text) { return "\"" + EscapeJson(text) + "\""; }
 
@@ -46,7 +48,7 @@ std::string_view WhatItIsNot(Kind kind) {
     case Kind::kSize: return " is not a size such as 64KiB, 2GiB, 500MB or 4096";
     case Kind::kRate: return " is not a rate such as 1KiB/s";
     case Kind::kDuration: return " is not a time with its unit such as 500ms, 30s, 5m, 2h or 7d";
-    case Kind::kMode: return " is not an octal number such as 0660";
+    case Kind::kMode: return " is no octal number such as 0660";
     default: return " is not one of the possible values";
   }
 }
@@ -56,12 +58,12 @@ std::expected<std::uint64_t, std::string> ReadNumber(const Field& field, std::st
     switch (field.kind) {
       case Kind::kSize: return ParseSize(text);
       case Kind::kRate: return ParseRate(text);
+      case Kind::kMode: return ParseMode(text);
       case Kind::kDuration: {
         const auto duration = ParseDuration(text);
         if (!duration) return std::unexpected(duration.error());
         return static_cast<std::uint64_t>(duration->count());
       }
-      case Kind::kMode: return ParseMode(text);
       default: return ParseCount(text);
     }
   }();
@@ -92,7 +94,19 @@ bool IsAddress(int family, const std::string& host) {
   return ::inet_pton(family, host.c_str(), &address) == 1;
 }
 
-std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::string_view text) {
+// `text` begins with "unix:".
+std::expected<ListenAddress, std::string> ReadSocketPath(const Field& field, std::string_view text) {
+  const std::string_view path = text.substr(kUnixPrefix.size());
+  if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path");
+  if (path.find('\0') != path.npos) return Refuse(field, Quoted(text) + " holds a zero byte");
+  if (path.size() > kMaxSocketPath) {
+    return Refuse(field, Quoted(text) + " has a path of " + std::to_string(path.size()) +
+                             " bytes; a Unix socket has at most " + std::to_string(kMaxSocketPath));
+  }
+  return ListenAddress{.host = {}, .port = 0, .path = std::string(path)};
+}
+
+std::expected<ListenAddress, std::string> ReadTcpAddress(const Field& field, std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
   std::string_view host = text.substr(0, colon);
@@ -109,74 +123,101 @@ std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::s
   return ListenAddress{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
-std::expected<std::vector<ListenAddress>, std::string> ReadAddresses(const Field& field,
-                                                                     std::span<const std::string> values) {
-  std::vector<ListenAddress> addresses;
+std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::string_view text) {
+  return text.starts_with(kUnixPrefix) ? ReadSocketPath(field, text) : ReadTcpAddress(field, text);
+}
+
+std::expected<ServerAddress, std::string> ReadTcpServer(const Field& field, std::string_view text) {
+  if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
+  const std::size_t colon = text.rfind(':');
+  if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  if (brackets != IsAddress(AF_INET6, std::string(host))) {
+    return Refuse(field, Quoted(text) + " is not IPv6 in brackets");
+  }
+  if (host.empty() || host.find_first_of(" :[]/") != (brackets ? host.find(':') : host.npos)) {
+    return Refuse(field, Quoted(text) + " has no host before the port");
+  }
+  const auto port = ParseCount(text.substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535) return Refuse(field, Quoted(text) + " has no port from 1 to 65535");
+  return ServerAddress{.path = {}, .host = std::string(host), .port = static_cast<std::uint16_t>(*port)};
+}
+
+std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::string_view text) {
+  const bool is_tcp = text.starts_with(kTcpPrefix);
+  if (!is_tcp && !text.starts_with(kUnixPrefix)) {
+    return Refuse(field, Quoted(text) + " begins with neither unix: nor tcp:");
+  }
+  if (is_tcp) text.remove_prefix(kTcpPrefix.size());
+  if (is_tcp && field.kind == Kind::kServers) return ReadTcpServer(field, text);
+  auto address = is_tcp ? ReadTcpAddress(field, text) : ReadSocketPath(field, text);
+  if (!address) return std::unexpected(std::move(address.error()));
+  return ServerAddress{.path = std::move(address->path), .host = std::move(address->host), .port = address->port};
+}
+
+std::expected<std::filesystem::path, std::string> ReadPath(const Field& field, std::string_view text) {
+  if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
+  if (!text.starts_with('/')) return Refuse(field, Quoted(text) + " is not an absolute path");
+  return std::filesystem::path(text);
+}
+
+// The items of all values.
+std::vector<std::string_view> Split(std::span<const std::string> values) {
+  std::vector<std::string_view> items;
   for (std::string_view rest : values) {
     for (bool more = true; more;) {
       const std::size_t comma = rest.find(',');
       more = comma != rest.npos;
-      auto address = ReadAddress(field, rest.substr(0, comma));
-      if (!address) return std::unexpected(std::move(address.error()));
-      if (address->port != 0 && std::ranges::find(addresses, *address) != addresses.end()) {
-        return Refuse(field, address->Text() + " is given twice");
-      }
-      addresses.push_back(*std::move(address));
+      items.push_back(rest.substr(0, comma));
       if (more) rest.remove_prefix(comma + 1);
     }
   }
-  if (addresses.size() < field.least || addresses.size() > field.most) {
-    return Refuse(field, std::to_string(addresses.size()) + " addresses");
-  }
-  return addresses;
+  return items;
 }
 
-std::vector<std::string_view> SplitAtCommas(std::span<const std::string> values) {
-  std::vector<std::string_view> parts;
-  for (std::string_view rest : values) {
-    if (rest.empty()) continue;
-    for (bool more = true; more;) {
-      const std::size_t comma = rest.find(',');
-      more = comma != rest.npos;
-      parts.push_back(rest.substr(0, comma));
-      if (more) rest.remove_prefix(comma + 1);
+std::expected<std::string, std::string> ReadItem(const Field& field, std::string_view text) {
+  const bool is_plain = std::ranges::none_of(text, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
+  if (text.empty() || !is_plain) return Refuse(field, Quoted(text) + " is empty or has spaces");
+  return std::string(text);
+}
+
+const std::string& TextOf(const std::string& text) { return text; }
+const std::string& TextOf(const std::filesystem::path& path) { return path.native(); }
+template <class T>
+std::string TextOf(const T& address) {
+  return address.Text();
+}
+
+// Any number of values, each a list separated by commas; a list that may be empty is so when nothing is given.
+template <class T>
+std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::span<const std::string> values,
+                                                    std::expected<T, std::string> (*read)(const Field&,
+                                                                                          std::string_view),
+                                                    bool (*may_repeat)(const T&)) {
+  std::vector<T> all;
+  if (field.least == 0 && std::ranges::all_of(values, &std::string::empty)) return all;
+  for (const std::string_view item : Split(values)) {
+    auto one = read(field, item);
+    if (!one) return std::unexpected(std::move(one.error()));
+    if (!may_repeat(*one) && std::ranges::find(all, *one) != all.end()) {
+      return Refuse(field, TextOf(*one) + " is given twice");
     }
+    all.push_back(*std::move(one));
   }
-  return parts;
-}
-
-// What is wrong with an element of a list; empty when nothing is.
-std::string ClamdAddressProblem(const Field& field, std::string_view text) {
-  if (text.starts_with("tcp:")) {
-    const auto address = ReadAddress(field, text.substr(4));
-    return address ? "" : address.error();
+  if (all.size() < field.least || all.size() > field.most) {
+    return Refuse(field,
+                  std::to_string(all.size()) + (requires(const T& one) { one.Text(); } ? " addresses" : " items"));
   }
-  if (!text.starts_with("unix:"))
-    return Refuse(field, Quoted(text) + " begins neither with unix: nor with tcp:").error();
-  const std::string_view path = text.substr(5);
-  if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path").error();
-  if (path.size() > kMaxSocketPath) return Refuse(field, Quoted(text) + " has a path of more than 107 bytes").error();
-  return "";
-}
-
-std::string PathProblem(const Field& field, std::string_view text) {
-  return text.starts_with('/') ? "" : Refuse(field, Quoted(text) + " is not an absolute path").error();
+  return all;
 }
 
 template <class T>
-std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::span<const std::string> values,
-                                                    std::string (*problem)(const Field&, std::string_view)) {
-  std::vector<T> list;
-  for (const std::string_view part : SplitAtCommas(values)) {
-    if (part.find('\0') != part.npos) return Refuse(field, "holds a zero byte");
-    if (std::string wrong = problem(field, part); !wrong.empty()) return std::unexpected(std::move(wrong));
-    if (std::ranges::find(list, T(part)) != list.end()) return Refuse(field, Quoted(part) + " is given twice");
-    list.emplace_back(part);
-  }
-  if (list.size() < field.least || list.size() > field.most) {
-    return Refuse(field, std::to_string(list.size()) + " values");
-  }
-  return list;
+std::string ShowList(const std::vector<T>& list) {
+  std::string text;
+  for (const T& one : list) text += (text.empty() ? "" : ",") + TextOf(one);
+  return text;
 }
 
 struct Reader {
@@ -216,19 +257,30 @@ struct Reader {
     return Put(place, Text());
   }
   std::expected<void, std::string> operator()(std::vector<ListenAddress>* (*place)(Config&)) const {
-    return Put(place, ReadAddresses(field, values));
+    return Put(place, ReadList<ListenAddress>(
+                          field, values, ReadAddress,
+                          +[](const ListenAddress& address) { return address.path.empty() && address.port == 0; }));
   }
-  std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
-    return Put(place, ReadList<std::string>(field, values, ClamdAddressProblem));
+  std::expected<void, std::string> operator()(EngineKind* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kEngines));
+  }
+  std::expected<void, std::string> operator()(std::vector<ServerAddress>* (*place)(Config&)) const {
+    return Put(place, ReadList<ServerAddress>(
+                          field, values, ReadServer,
+                          +[](const ServerAddress& address) { return address.path.empty() && address.port == 0; }));
   }
   std::expected<void, std::string> operator()(std::vector<std::filesystem::path>* (*place)(Config&)) const {
-    return Put(place, ReadList<std::filesystem::path>(field, values, PathProblem));
+    return Put(place, ReadList<std::filesystem::path>(
+                          field, values, ReadPath, +[](const std::filesystem::path&) { return false; }));
   }
   std::expected<void, std::string> operator()(ClamdUnscannable* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kClamdUnscannables));
   }
   std::expected<void, std::string> operator()(ClamdReload* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kClamdReloads));
+  }
+  std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
+    return Put(place, ReadList<std::string>(field, values, ReadItem, +[](const std::string&) { return true; }));
   }
 };
 
@@ -251,41 +303,44 @@ struct Shower {
   std::string operator()(LogLevel* (*place)(Config&)) { return ShowName(*place(config), kLogLevels); }
   std::string operator()(std::string* (*place)(Config&)) { return *place(config); }
   std::string operator()(std::filesystem::path* (*place)(Config&)) { return place(config)->string(); }
-  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) {
-    std::string text;
-    for (const ListenAddress& address : *place(config)) text += (text.empty() ? "" : ",") + address.Text();
-    return text;
-  }
-  std::string operator()(std::vector<std::string>* (*place)(Config&)) { return Joined(*place(config)); }
-  std::string operator()(std::vector<std::filesystem::path>* (*place)(Config&)) { return Joined(*place(config)); }
+  std::string operator()(EngineKind* (*place)(Config&)) { return ShowName(*place(config), kEngines); }
+  std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<std::string>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<std::filesystem::path>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(ClamdUnscannable* (*place)(Config&)) { return ShowName(*place(config), kClamdUnscannables); }
   std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
-
-  template <class T>
-  static std::string Joined(const std::vector<T>& list) {
-    std::string text;
-    for (const T& element : list) text += (text.empty() ? "" : ",") + std::string(element);
-    return text;
-  }
 };
 
-// No element holds a comma.
-std::string ShowList(const Field& field, const Config& config) {
-  const std::string joined = ShowValue(field, config);
-  std::string text;
-  for (const std::string_view part : SplitAtCommas({&joined, 1})) text += (text.empty() ? "" : ", ") + Quoted(part);
-  return "[" + text + "]";
-}
+struct TomlLister {
+  Config config;  // as in Shower
+
+  template <class T>
+  std::string operator()(std::vector<T>* (*place)(Config&)) {
+    std::string text;
+    for (const T& one : *place(config)) text += (text.empty() ? "" : ", ") + Quoted(TextOf(one));
+    return "[" + text + "]";
+  }
+  template <class T>
+  std::string operator()(T* (*)(Config&)) {
+    throw std::logic_error("a list in a place for one value");
+  }
+};
 
 }  // namespace
 
 std::string ListenAddress::Text() const {
+  if (!path.empty()) return std::string(kUnixPrefix) + path;
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+std::string ServerAddress::Text() const {
+  return (path.empty() ? std::string(kTcpPrefix) : "") + ListenAddress{host, port, path}.Text();
+}
+
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
-  if (!IsList(field.kind) && values.size() != 1) throw std::logic_error("a field takes one value");
+  if (!field.IsList() && values.size() != 1) throw std::logic_error("a field takes one value");
   return std::visit(Reader{field, values, config}, field.place);
 }
 
@@ -294,14 +349,9 @@ std::string ShowValue(const Field& field, const Config& config) {
 }
 
 std::string ShowTomlValue(const Field& field, const Config& config) {
-  switch (field.kind) {
-    case Kind::kCount:
-    case Kind::kSwitch: return ShowValue(field, config);
-    case Kind::kListen:
-    case Kind::kClamdListen:
-    case Kind::kPaths: return ShowList(field, config);
-    default: return Quoted(ShowValue(field, config));
-  }
+  if (field.IsList()) return std::visit(TomlLister{config}, field.place);
+  const bool bare = field.kind == Kind::kCount || field.kind == Kind::kSwitch;
+  return bare ? ShowValue(field, config) : Quoted(ShowValue(field, config));
 }
 
 std::string ShowJsonValue(const Field& field, const Config& config) {

@@ -17,6 +17,9 @@ class Content {
   // A descriptor of exactly these bytes, not writable through it by anybody, owned by the content and valid as long as
   // it. May create it at the first call. Not thread-safe. kOverloaded when the system has no descriptor left.
   virtual Result<int> Descriptor() = 0;
+  // All the bytes, for as long as the content lives, when they lie in this process's memory; otherwise empty. Any
+  // thread.
+  virtual Bytes InMemory() const { return {}; }
 };
 // Shared by every request that waits for the scan of the same bytes.
 using ContentPtr = std::shared_ptr<Content>;

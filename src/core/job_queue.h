@@ -73,14 +73,14 @@ class JobQueue {
  public:
   virtual ~JobQueue() = default;
 
-  // Whether Submit would refuse a content of `size` bytes now: kOverloaded when the queue is full, otherwise as above.
-  // For front doors to ask before they read a body. Does not wait.
+  // Whether Submit would refuse a content of `size` bytes now: kOverloaded when the queue is full, kTooLarge when it
+  // could never take that much, otherwise as above. For front doors to ask before they read a body. Does not wait.
   virtual Result<void> CheckRoom(std::uint64_t size) const = 0;
 
   // Makes content and job durable, in one step for whoever looks on, and answers then. After an error the job may be
   // there all the same (an ambiguous write): submitting again is always right. A finished job of this content begins
   // again with this content. `callback` is told when the job finishes; the same callback again is not told twice.
-  // kOverloaded as in CheckRoom, or when too many callbacks wait.
+  // kOverloaded and kTooLarge as in CheckRoom; kOverloaded also when too many callbacks wait.
   virtual aio::Task<Result<Submitted>> Submit(ContentPtr content, std::optional<Callback> callback) = 0;
 
   // Empty when there is no such job or it has expired.

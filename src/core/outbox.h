@@ -34,7 +34,7 @@ class Outbox {
   // once, then waits until `until`; empty then.
   virtual aio::Task<Result<std::optional<Delivery>>> TakeDue(milliseconds lease, SteadyTime until) = 0;
 
-  // It was delivered, or is given up: it is forgotten.
+  // The two below answer kNotFound when there is no such message. It was delivered, or is given up: it is forgotten.
   virtual aio::Task<Result<void>> Close(std::uint64_t number) = 0;
   // The attempt failed: it is counted, and the message is due again after `pause`.
   virtual aio::Task<Result<void>> Postpone(std::uint64_t number, milliseconds pause) = 0;

@@ -34,8 +34,6 @@ class Telemetry {
   virtual void OnScannerEnded(ScannerEnd) {}
   virtual void OnZygoteRestarted() {}
   virtual void OnJob(JobEvent) {}
-  // From the submit to the end of a job.
-  virtual void OnJobFinished(std::chrono::duration<double> /*took*/) {}
   virtual void OnDelivery(DeliveryEvent) {}
 };
 

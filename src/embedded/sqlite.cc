@@ -80,6 +80,16 @@ Result<SqliteStatement> SqliteConnection::Prepare(std::string_view sql) {
   return SqliteStatement(statement, path_);
 }
 
+Result<std::vector<SqliteStatement>> SqliteConnection::PrepareAll(std::span<const std::string_view> sql) {
+  std::vector<SqliteStatement> statements;
+  for (const std::string_view one : sql) {
+    auto statement = Prepare(one);
+    if (!statement) return std::unexpected(statement.error());
+    statements.push_back(*std::move(statement));
+  }
+  return statements;
+}
+
 Result<std::int64_t> SqliteConnection::QueryInteger(std::string_view sql) {
   auto statement = Prepare(sql);
   if (!statement) return std::unexpected(statement.error());
@@ -98,7 +108,26 @@ Result<std::string> SqliteConnection::QueryText(std::string_view sql) {
   return *row ? std::string(run.TakeText()) : std::string();
 }
 
+void SqliteConnection::CheckpointByHand() {
+  sqlite3_wal_hook(
+      handle_.get(),
+      [](void* pages, sqlite3*, const char*, int in_log) {
+        *static_cast<std::int64_t*>(pages) = in_log;
+        return SQLITE_OK;
+      },
+      wal_pages_.get());
+}
+
+Result<void> SqliteConnection::Checkpoint(bool wait) {
+  errno = 0;
+  const int mode = wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+  const int code = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, mode, nullptr, nullptr);
+  if (code != SQLITE_OK && code != SQLITE_BUSY) return Failure(handle_.get(), path_, code);
+  return {};
+}
+
 bool SqliteConnection::InTransaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
+std::int64_t SqliteConnection::LastInsertedRow() const { return sqlite3_last_insert_rowid(handle_.get()); }
 std::int64_t SqliteConnection::ChangedRows() const { return sqlite3_changes64(handle_.get()); }
 
 SqliteRun::SqliteRun(SqliteStatement& statement) : statement_(statement.handle_.get()), path_(statement.path_) {}

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/result.h"
@@ -40,11 +42,20 @@ class SqliteConnection {
   // One or more statements whose rows do not matter.
   Result<void> Execute(const char* sql);
   Result<SqliteStatement> Prepare(std::string_view sql);
+  Result<std::vector<SqliteStatement>> PrepareAll(std::span<const std::string_view> sql);
   // The first column of the first row, 0 when there is none.
   Result<std::int64_t> QueryInteger(std::string_view sql);
   Result<std::string> QueryText(std::string_view sql);
 
+  // From now on the write-ahead log is checkpointed only by Checkpoint, and WalPages tells how long it is.
+  void CheckpointByHand();
+  std::int64_t WalPages() const { return *wal_pages_; }
+  // Copies the write-ahead log into the file, so that it can begin anew; with `wait` also waits for those that read
+  // from it, up to the busy time.
+  Result<void> Checkpoint(bool wait);
+
   bool InTransaction() const;
+  std::int64_t LastInsertedRow() const;
   std::int64_t ChangedRows() const;  // by the last statement that inserted, updated or deleted
   const std::string& path() const { return path_; }
 
@@ -54,6 +65,7 @@ class SqliteConnection {
   };
   SqliteConnection(sqlite3* connection, const std::string& path) : handle_(connection), path_(path) {}
 
+  std::unique_ptr<std::int64_t> wal_pages_ = std::make_unique<std::int64_t>(0);  // the hook's: must not move
   std::unique_ptr<sqlite3, Close> handle_;
   std::string path_;
 };

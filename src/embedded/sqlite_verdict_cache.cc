@@ -6,32 +6,6 @@
 #include "embedded/verdict_database.h"
 
 namespace lazaret::embedded {
-namespace {
-
-// Takes one of `idle` and gives it back.
-template <class T>
-class Lease {
- public:
-  Lease(std::mutex& mutex, std::vector<std::unique_ptr<T>>& idle) : mutex_(mutex), idle_(idle) {
-    std::lock_guard lock(mutex_);
-    item_ = std::move(idle_.back());
-    idle_.pop_back();
-  }
-  ~Lease() {
-    std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(item_));
-  }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-  T* operator->() const { return item_.get(); }
-
- private:
-  std::mutex& mutex_;
-  std::vector<std::unique_ptr<T>>& idle_;
-  std::unique_ptr<T> item_;
-};
-
-}  // namespace
 
 SqliteVerdictCache::SqliteVerdictCache(Settings settings, const Clock& clock, Log& log)
     : settings_(std::move(settings)), clock_(clock), log_(log) {}
@@ -44,29 +18,28 @@ Result<std::unique_ptr<SqliteVerdictCache>> SqliteVerdictCache::Open(Settings se
   auto connection = OpenVerdictDatabase(set.path, clock, log);
   if (!connection) return std::unexpected(connection.error());
   cache->write_connection_ = std::make_unique<SqliteConnection>(*std::move(connection));
+  std::vector<std::unique_ptr<Reader>> readers;
   for (std::size_t i = 0; i < set.readers; ++i) {
     auto second = OpenVerdictReader(set.path);
     if (!second) return std::unexpected(second.error());
     auto verdicts = VerdictReader::Prepare(*second, cache->engines_);
     if (!verdicts) return std::unexpected(verdicts.error());
-    cache->idle_readers_.push_back(std::make_unique<Reader>(*std::move(second), *std::move(verdicts)));
+    readers.push_back(std::make_unique<Reader>(*std::move(second), *std::move(verdicts)));
   }
   auto writer = VerdictWriter::Start(*cache->write_connection_, cache->engines_, set.policy,
                                      {.max_entries = set.max_entries, .max_queued = set.max_queued}, clock, log);
   if (!writer) return std::unexpected(writer.error());
   cache->writer_ = *std::move(writer);
-  cache->pool_ = std::make_unique<aio::BlockingPool>(set.readers);
+  cache->readers_ = std::make_unique<ReaderPool<Reader>>(std::move(readers));
   return cache;
 }
 
 SqliteVerdictCache::~SqliteVerdictCache() {
   if (writer_ == nullptr) return;
-  pool_.reset();
   writer_->Finish();
-  const bool damaged = writer_->FoundDamage() || std::ranges::any_of(idle_readers_, [](const auto& reader) {
-                         return reader->verdicts.FoundDamage();
-                       });
-  idle_readers_.clear();
+  const bool damaged =
+      writer_->FoundDamage() || readers_->AnyOf([](const Reader& reader) { return reader.verdicts.FoundDamage(); });
+  readers_.reset();
   writer_.reset();
   write_connection_.reset();
   if (!damaged) return;
@@ -76,15 +49,11 @@ SqliteVerdictCache::~SqliteVerdictCache() {
 }
 
 aio::Task<Result<VerdictPtr>> SqliteVerdictCache::Find(Digest digest) {
-  co_return co_await pool_->Run([this, &digest] { return FindNow(digest); });
+  co_return co_await readers_->Run([this, &digest](Reader& reader) { return FindNow(reader, digest); });
 }
 
-Result<VerdictPtr> SqliteVerdictCache::FindNow(const Digest& digest) {
-  Result<std::optional<StoredVerdict>> stored;
-  {
-    const Lease<Reader> reader(mutex_, idle_readers_);
-    stored = reader->verdicts.Read(digest);
-  }
+Result<VerdictPtr> SqliteVerdictCache::FindNow(Reader& reader, const Digest& digest) {
+  auto stored = reader.verdicts.Read(digest);
   if (!stored) {
     if (stored.error().code == Errc::kCorrupt) {
       ++corrupt_rows_;

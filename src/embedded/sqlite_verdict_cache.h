@@ -4,13 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <vector>
 
-#include "aio/blocking_pool.h"
 #include "base/log.h"
 #include "core/verdict_cache.h"
+#include "embedded/reader_pool.h"
 #include "embedded/verdict_writer.h"
 
 namespace lazaret::embedded {
@@ -61,7 +59,7 @@ class SqliteVerdictCache final : public VerdictCache {
     VerdictReader verdicts;
   };
   SqliteVerdictCache(Settings settings, const Clock& clock, Log& log);
-  Result<VerdictPtr> FindNow(const Digest& digest);
+  Result<VerdictPtr> FindNow(Reader& reader, const Digest& digest);
 
   const Settings settings_;
   const Clock& clock_;
@@ -70,9 +68,7 @@ class SqliteVerdictCache final : public VerdictCache {
   std::unique_ptr<SqliteConnection> write_connection_;
   std::unique_ptr<VerdictWriter> writer_;
   std::atomic<std::uint64_t> corrupt_rows_ = 0;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Reader>> idle_readers_;  // as many in all as the pool has threads
-  std::unique_ptr<aio::BlockingPool> pool_;
+  std::unique_ptr<ReaderPool<Reader>> readers_;
 };
 
 }  // namespace lazaret::embedded

@@ -1,15 +1,13 @@
 #include "embedded/verdict_database.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <system_error>
 #include <utility>
+
+#include "embedded/database_file.h"
 
 namespace lazaret::embedded {
 namespace {
@@ -17,10 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kBusyTime{5};
-// "LZVC": tells our file from any other SQLite database.
-constexpr std::int64_t kApplicationId = 0x4C5A5643;
-// A larger file would hold up the start: its pages are then only checked as they are read, its rows always are.
-constexpr std::int64_t kMaxCheckedBytes = std::int64_t{256} << 20;
 
 // No auto_vacuum: freed pages are used again, so the file never outgrows what max_entries rows once took. A file that
 // is too large after max_entries was lowered may simply be deleted.
@@ -42,67 +36,21 @@ constexpr const char* kSchema =
     "CREATE INDEX verdicts_by_use ON verdicts(last_used, scanned_at);"
     "CREATE INDEX verdicts_by_expiry ON verdicts(expires_at)";
 
+constexpr DatabaseFormat kFormat{.holds = "verdict cache",
+                                 .application_id = 0x4C5A5643,  // "LZVC"
+                                 .version = kVerdictSchemaVersion,
+                                 .schema = kSchema,
+                                 .newer_cure = "delete the file: it is only a cache"};
+
 // Engines that no verdict refers to any more: a few a day, so they are looked for only when many have gathered.
 constexpr const char* kForgetEngines =
     "DELETE FROM engines WHERE (SELECT count(*) FROM engines) > 1000"
     " AND id NOT IN (SELECT engine_id FROM verdicts)";
 
-Result<void> CheckDirectory(const std::string& path) {
-  fs::path directory = fs::path(path).parent_path();
-  if (directory.empty()) directory = ".";
-  // SQLite needs to create files beside the database, whoever owns the database itself.
-  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return {};
-  const int number = errno;
-  const std::string_view cure = number == ENOENT ? "create it" : "make it writable for the user that runs lazaret";
-  return Fail(Errc::kUnavailable,
-              fmt::format("the verdict cache {} cannot be kept: directory {}: {}; {} or configure another directory",
-                          path, directory.string(), std::generic_category().message(number), cure));
-}
-
-// Empty when the file is whole and ours or new; otherwise what is wrong with it. An Error means that it must stay.
-Result<std::optional<std::string>> Examine(SqliteConnection& connection) {
-  const auto damage = [](const Error& error) -> Result<std::optional<std::string>> {
-    if (error.code == Errc::kCorrupt) return error.what;
-    return std::unexpected(error);
-  };
-  const auto tables = connection.QueryInteger("SELECT count(*) FROM sqlite_schema");
-  if (!tables) return damage(tables.error());
-  if (*tables == 0) return std::nullopt;
-  const auto application = connection.QueryInteger("PRAGMA application_id");
-  if (!application) return damage(application.error());
-  if (*application != kApplicationId) {
-    return Fail(Errc::kInternal, fmt::format("{} is a database of another program; configure another path for the "
-                                             "verdict cache",
-                                             connection.path()));
-  }
-  const auto version = connection.QueryInteger("PRAGMA user_version");
-  if (!version) return damage(version.error());
-  if (*version > kVerdictSchemaVersion) {
-    return Fail(Errc::kInternal,
-                fmt::format("{} was written by a newer Lazaret (schema {}, this one knows up to {}); run that one, or "
-                            "delete the file: it is only a cache",
-                            connection.path(), *version, kVerdictSchemaVersion));
-  }
-  std::error_code ignored;
-  if (fs::file_size(connection.path(), ignored) <= static_cast<std::uintmax_t>(kMaxCheckedBytes)) {
-    const auto check = connection.QueryText("PRAGMA quick_check(1)");
-    if (!check) return damage(check.error());
-    if (*check != "ok") return *check;
-  }
-  return std::nullopt;
-}
-
 Result<void> Prepare(SqliteConnection& connection) {
   if (auto configured = connection.Execute(kConfigure); !configured) return configured;
   if (auto begun = connection.Execute("BEGIN IMMEDIATE"); !begun) return begun;
-  const auto version = connection.QueryInteger("PRAGMA user_version");
-  if (!version) return std::unexpected(version.error());
-  if (*version == 0) {
-    if (auto made = connection.Execute(kSchema); !made) return made;
-    const std::string mark =
-        fmt::format("PRAGMA application_id={}; PRAGMA user_version={}", kApplicationId, kVerdictSchemaVersion);
-    if (auto marked = connection.Execute(mark.c_str()); !marked) return marked;
-  }
+  if (auto made = MakeTables(connection, kFormat); !made) return made;
   if (auto forgotten = connection.Execute(kForgetEngines); !forgotten) return forgotten;
   return connection.Execute("COMMIT");
 }
@@ -110,14 +58,14 @@ Result<void> Prepare(SqliteConnection& connection) {
 }  // namespace
 
 Result<SqliteConnection> OpenVerdictDatabase(const std::string& path, const Clock& clock, Log& log) {
-  if (auto writable = CheckDirectory(path); !writable) return std::unexpected(writable.error());
+  if (auto writable = CheckDirectoryOf(path, kFormat); !writable) return std::unexpected(writable.error());
   // The second turn starts with no file.
   for (int turn = 0; turn < 2; ++turn) {
     std::string damage;
     {
       auto connection = SqliteConnection::Open(path, kBusyTime);
       if (!connection) return connection;
-      const auto found = Examine(*connection);
+      const auto found = Examine(*connection, kFormat);
       if (!found) return std::unexpected(found.error());
       if (!*found) {
         const auto prepared = Prepare(*connection);

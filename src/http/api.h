@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,7 +12,10 @@
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
+#include "http/router.h"
 #include "http/scan_endpoint.h"
+#include "http/submit_endpoint.h"
+#include "service/job_service.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
 
@@ -19,7 +23,8 @@ namespace lazaret::http {
 
 struct ApiSettings {
   ScanEndpointSettings scan;
-  std::size_t max_lookup = 1000;  // ids in one look-up
+  std::size_t max_lookup = 1000;   // ids in one look-up
+  milliseconds max_wait{60'000};   // of one look-up that is held until the scan is done
   std::string limits_json = "{}";  // for /v1/info
 };
 
@@ -27,21 +32,21 @@ struct ApiSettings {
 class Api final : public Handler {
  public:
   // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending. Any thread calls both.
-  Api(ApiSettings settings, ScanService& service, Spool& spool, const Clock& clock, Log& log, Telemetry& telemetry,
+  Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
+      SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
       std::function<std::string()> render_metrics, std::function<bool()> is_draining);
 
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
 
-  aio::Task<Response> Handle(Exchange& exchange) override;
-  Response OnBadHead(const Error& error) override;
+  aio::Task<Response> Handle(Exchange& exchange) override { return router_.Handle(exchange); }
+  Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
-  struct Route;
-  static const Route* FindRoute(std::string_view path);
-  aio::Task<Response> Answer(const Route& route, Exchange& exchange);
+  static const std::array<Call<Api>, 8> kCalls;
 
   aio::Task<Response> PostScan(Exchange& exchange);
+  aio::Task<Response> PostScans(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
   aio::Task<Response> PostLookup(Exchange& exchange);
   aio::Task<Response> GetInfo(Exchange& exchange);
@@ -51,13 +56,14 @@ class Api final : public Handler {
 
   const ApiSettings settings_;
   ScanService& service_;
+  JobService& jobs_;
   const Clock& clock_;
-  Log& log_;
-  Telemetry& telemetry_;
   ScanEndpoint scan_;
+  SubmitEndpoint submit_;
   const std::function<std::string()> render_metrics_;
   const std::function<bool()> is_draining_;
   const SteadyTime started_;
+  Router router_;
 };
 
 }  // namespace lazaret::http

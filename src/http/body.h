@@ -1,7 +1,5 @@
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,6 +9,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "http/input.h"
+#include "net/socket.h"
 #include "wire/chunked.h"
 #include "wire/http_head.h"
 
@@ -25,8 +24,7 @@ struct BodyTimes {
 // The body of one request as its bytes arrive, with the transfer coding taken off.
 class Body {
  public:
-  Body(const wire::RequestHead& head, boost::asio::ip::tcp::socket& socket, Input& input, Deadline& deadline,
-       const BodyTimes& times);
+  Body(const wire::RequestHead& head, net::Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times);
 
   // What Content-Length says; empty for a chunked body.
   std::optional<std::uint64_t> length() const;
@@ -55,7 +53,7 @@ class Body {
 
   const wire::BodyFraming framing_;
   const bool expects_continue_;
-  boost::asio::ip::tcp::socket& socket_;
+  net::Socket& socket_;
   Input& input_;
   Deadline& deadline_;
   const BodyTimes& times_;

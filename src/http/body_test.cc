@@ -4,6 +4,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 
@@ -47,7 +48,7 @@ class BodyTest : public testing::Test {
 
   asio::io_context io_;
   tcp::socket client_{io_};
-  tcp::socket server_{io_};
+  net::Socket server_{io_};
   BufferPool buffers_;
   Deadline deadline_{server_};
   Input input_{server_, buffers_, deadline_};

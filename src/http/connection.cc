@@ -24,8 +24,8 @@ constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, IoThread& thread, Handler& handler,
-                       const ConnectionSettings& settings, const std::atomic<bool>& draining)
+Connection::Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
+                       const std::atomic<bool>& draining)
     : socket_(std::move(socket)),
       thread_(thread),
       handler_(handler),
@@ -37,7 +37,6 @@ Connection::Connection(asio::ip::tcp::socket socket, IoThread& thread, Handler& 
 
 aio::Task<> Connection::Run() {
   boost::system::error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   for (;;) {
     const auto head_size = co_await ReadHead();
@@ -78,8 +77,7 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       idle = false;
     } else {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
-      deadline_.SetIdle(std::chrono::steady_clock::now() +
-                        (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
+      deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
     if (auto more = co_await input_.More(); !more) {
       // What had arrived of a head is lost with the connection.
@@ -125,7 +123,7 @@ aio::Task<bool> Connection::Write(const Response& response, std::string_view con
 // done, then read on for a while (RFC 9112 9.6).
 aio::Task<> Connection::CloseGently() {
   boost::system::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  socket_.shutdown(net::Socket::shutdown_send, ignored);
   deadline_.Set(std::chrono::steady_clock::now() + kLinger);
   for (std::uint64_t dropped = 0; dropped < kMostLingered;) {
     dropped += input_.buffered().size();

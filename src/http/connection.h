@@ -1,7 +1,5 @@
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
-
 #include <atomic>
 #include <cstddef>
 
@@ -10,6 +8,7 @@
 #include "http/exchange.h"
 #include "http/input.h"
 #include "http/io_thread.h"
+#include "net/socket.h"
 
 namespace lazaret::http {
 
@@ -25,8 +24,8 @@ class Connection {
  public:
   // `draining` may become true at any time: the connection ends after the answer that is under way, or at once when
   // it is idle.
-  Connection(boost::asio::ip::tcp::socket socket, IoThread& thread, Handler& handler,
-             const ConnectionSettings& settings, const std::atomic<bool>& draining);
+  Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
+             const std::atomic<bool>& draining);
 
   aio::Task<> Run();
 
@@ -39,7 +38,7 @@ class Connection {
   aio::Task<bool> Write(const Response& response, std::string_view connection, bool head_only = false);
   aio::Task<> CloseGently();
 
-  boost::asio::ip::tcp::socket socket_;
+  net::Socket socket_;
   IoThread& thread_;
   Handler& handler_;
   const ConnectionSettings& settings_;

@@ -3,6 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "aio/task.h"
@@ -20,7 +21,8 @@ struct Exchange {
   Body& body;
   Input& input;
   IoThread& thread;
-  bool client_gone = false;  // there is nobody to answer any more
+  bool client_gone = false;        // there is nobody to answer any more
+  std::string_view variable = {};  // what stands in the path where the route has a variable piece
 
   // The result of `task`; empty, and the task is cancelled, when the client leaves first. What the client sends
   // meanwhile is not looked at. `task` must report its failures as a Result (see aio::WithDeadline).

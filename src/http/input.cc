@@ -1,6 +1,6 @@
 #include "http/input.h"
 
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -82,7 +82,7 @@ aio::Task<Result<void>> Input::More() {
     if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, "the connection was lost");
     Park();
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
-    const auto [failed] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
     if (failed) co_return Fail(Errc::kDisconnected, "the connection was lost");
   }
@@ -90,19 +90,15 @@ aio::Task<Result<void>> Input::More() {
 
 aio::Task<> Input::UntilClosed() {
   for (;;) {
-    const auto [failed] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (failed) co_return;
     char byte;
     const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) co_return;
     if (n < 0) continue;
-    // The next request has been sent already. Its bytes hide the end of the stream: ask the kernel for the state.
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    if (::getsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-        info.tcpi_state != TCP_ESTABLISHED) {
-      co_return;
-    }
+    // The next request has been sent already. Its bytes hide the end of the stream, but not from poll(2).
+    pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+    if (::poll(&state, 1, 0) == 1) co_return;
     co_await aio::SleepUntil(std::chrono::steady_clock::now() + milliseconds(250));
   }
 }

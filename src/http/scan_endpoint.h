@@ -1,10 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <expected>
-#include <optional>
-#include <string>
 #include <string_view>
 
 #include "aio/task.h"
@@ -12,8 +8,8 @@
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
-#include "http/scan_batch.h"
 #include "http/scan_options.h"
+#include "http/upload.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
 
@@ -33,25 +29,15 @@ class ScanEndpoint {
   aio::Task<Response> Handle(Exchange& exchange);
 
  private:
-  // What can be refused before the body is read.
-  std::optional<Response> RefuseEarly(const Exchange& exchange) const;
-  Response Refuse(const Error& error) const;
-  Response RefuseBody(const Error& error) const;  // after an error while the body was read
-  std::uint64_t MaxFormBytes() const;
-  Error FormTooLarge() const;
+  class Sink;
 
   aio::Task<Response> ScanFile(Exchange& exchange, const ScanOptions& options);
-  aio::Task<Response> ScanMultipart(Exchange& exchange, const ScanOptions& options, std::string_view content_type);
-  aio::Task<Result<ContentPtr>> ReceiveFile(Exchange& exchange);
-  // How many files there were; all of them are in `batch` then.
-  aio::Task<std::expected<std::size_t, Response>> ReceiveParts(Exchange& exchange, std::string_view boundary,
-                                                               ScanBatch& batch);
+  aio::Task<Response> ScanForm(Exchange& exchange, const ScanOptions& options, std::string_view boundary);
 
   const ScanEndpointSettings settings_;
   ScanService& service_;
-  Spool& spool_;
   const Clock& clock_;
-  Telemetry& telemetry_;
+  const Upload upload_;
 };
 
 }  // namespace lazaret::http

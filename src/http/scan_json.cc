@@ -37,6 +37,12 @@ void AppendVerdict(std::string& out, const Verdict& verdict) {
 
 }  // namespace
 
+std::string VerdictMembers(const Verdict& verdict) {
+  std::string out;
+  AppendVerdict(out, verdict);
+  return out;
+}
+
 std::string EngineJson(const EngineInfo& engine) {
   std::string out = fmt::format(R"({{"name":"{}","version":"{}","signature_set":"{}")", EscapeJson(engine.name),
                                 EscapeJson(engine.version), EscapeJson(engine.signature_label));
@@ -58,6 +64,10 @@ std::string ScanJson(const Digest& id, std::string_view name, const ScanState& s
     fmt::format_to(to, R"(,"size":{},"cached":{},"fresh":{},"scanned_at":"{}","scan_ms":{:.1f},"engine":{})",
                    record.size, state.answer->cached, state.answer->fresh, FormatRfc3339(record.scanned_at),
                    record.scan_ms, EngineJson(*record.engine));
+    if (state.dead_letter) out += R"(,"dead_letter":true)";
+  } else {
+    if (state.size) fmt::format_to(to, R"(,"size":{})", *state.size);
+    if (state.submitted_at) fmt::format_to(to, R"(,"submitted_at":"{}")", FormatRfc3339(*state.submitted_at));
   }
   out += '}';
   return out;

@@ -18,6 +18,9 @@ inline std::string ScanJson(const Digest& id, std::string_view name, const Answe
   return ScanJson(id, name, ScanState{ScanStatus::kDone, answer});
 }
 
+// The members that say what was found, with a comma in front: `,"verdict":"infected","signatures":["..."]`.
+std::string VerdictMembers(const Verdict& verdict);
+
 // {"name", "version", "signature_set", "built_at", ...}
 std::string EngineJson(const EngineInfo& engine);
 

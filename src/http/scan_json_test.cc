@@ -60,5 +60,23 @@ TEST(ScanJson, HasAVerdictExactlyWhenDone) {
   }
 }
 
+TEST(ScanJson, ShowsAJobThatIsNotDone) {
+  const ScanState state{.status = ScanStatus::kQueued,
+                        .answer = {},
+                        .size = 7,
+                        .submitted_at = WallTime(milliseconds(1'700'000'000'123))};
+  const auto json = boost::json::parse(ScanJson(Sha256::Of({}), "n", state)).as_object();
+  EXPECT_EQ(json.at("size"), 7);
+  EXPECT_EQ(json.at("submitted_at"), "2023-11-14T22:13:20.123Z");
+  EXPECT_EQ(json.at("name"), "n");
+}
+
+TEST(ScanJson, MarksDeadLetters) {
+  ScanState state{ScanStatus::kDone, Answer{std::make_shared<const Verdict>(Verdict::Clean(Record())), true, true}};
+  EXPECT_FALSE(boost::json::parse(ScanJson(Sha256::Of({}), "", state)).as_object().contains("dead_letter"));
+  state.dead_letter = true;
+  EXPECT_EQ(boost::json::parse(ScanJson(Sha256::Of({}), "", state)).at("dead_letter"), true);
+}
+
 }  // namespace
 }  // namespace lazaret::http

@@ -2,17 +2,41 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "wire/query.h"
 
 namespace lazaret::http {
 namespace {
 
-constexpr std::array<std::string_view, 3> kParameters = {"name", "on_infected", "on_unscannable"};
+// Only these parameters may be there.
+template <std::size_t n>
+Result<wire::Query> ParseQuery(std::string_view text, const std::array<std::string_view, n>& known) {
+  auto query = wire::Query::Parse(text);
+  if (!query) return query;
+  for (const wire::Query::Parameter& parameter : query->parameters()) {
+    if (std::ranges::find(known, parameter.name) != known.end()) continue;
+    return Fail(Errc::kMalformed, fmt::format("there is no parameter \"{}\" here; there is: {}",
+                                              std::string_view(parameter.name).substr(0, 64), fmt::join(known, ", ")));
+  }
+  return query;
+}
+
+Result<std::string> NameIn(const wire::Query& query) {
+  const auto name = query.Find("name");
+  if (!name) return std::unexpected(name.error());
+  if (!*name) return "";
+  if ((*name)->size() > kMaxNameBytes) {
+    return Fail(Errc::kMalformed, fmt::format("a name has at most {} bytes", kMaxNameBytes));
+  }
+  return std::string(**name);
+}
 
 Result<int> StatusOr200(const wire::Query& query, std::string_view name) {
   const auto text = query.Find(name);
@@ -37,30 +61,47 @@ int ScanOptions::StatusFor(const Verdict& verdict) const {
 }
 
 Result<ScanOptions> ParseScanOptions(std::string_view text) {
-  ScanOptions options;
-  if (text.empty()) return options;
-  const auto query = wire::Query::Parse(text);
+  static constexpr std::array<std::string_view, 3> kParameters = {"name", "on_infected", "on_unscannable"};
+  if (text.empty()) return ScanOptions{};
+  const auto query = ParseQuery(text, kParameters);
   if (!query) return std::unexpected(query.error());
-  for (const wire::Query::Parameter& parameter : query->parameters()) {
-    if (std::ranges::find(kParameters, parameter.name) == kParameters.end()) {
-      return Fail(Errc::kMalformed, fmt::format("there is no parameter \"{}\"; there are {}, {} and {}",
-                                                std::string_view(parameter.name).substr(0, 64), kParameters[0],
-                                                kParameters[1], kParameters[2]));
-    }
-  }
-  const auto name = query->Find("name");
+  auto name = NameIn(*query);
   if (!name) return std::unexpected(name.error());
-  if (*name) options.name = **name;
-  if (options.name.size() > kMaxNameBytes) {
-    return Fail(Errc::kMalformed, fmt::format("a name has at most {} bytes", kMaxNameBytes));
-  }
   const auto infected = StatusOr200(*query, "on_infected");
   if (!infected) return std::unexpected(infected.error());
   const auto unscannable = StatusOr200(*query, "on_unscannable");
   if (!unscannable) return std::unexpected(unscannable.error());
-  options.infected_status = *infected;
-  options.unscannable_status = *unscannable;
+  return ScanOptions{*infected, *unscannable, *std::move(name)};
+}
+
+Result<SubmitOptions> ParseSubmitOptions(std::string_view text) {
+  static constexpr std::array<std::string_view, 2> kParameters = {"name", "callback"};
+  const auto query = ParseQuery(text, kParameters);
+  if (!query) return std::unexpected(query.error());
+  auto name = NameIn(*query);
+  if (!name) return std::unexpected(name.error());
+  const auto callback = query->Find("callback");
+  if (!callback) return std::unexpected(callback.error());
+  SubmitOptions options{*std::move(name), std::nullopt};
+  if (*callback) options.callback = std::string(**callback);
   return options;
+}
+
+Result<milliseconds> ParseWait(std::string_view text, milliseconds most) {
+  static constexpr std::array<std::string_view, 1> kParameters = {"wait"};
+  const auto query = ParseQuery(text, kParameters);
+  if (!query) return std::unexpected(query.error());
+  const auto wait = query->Find("wait");
+  if (!wait) return std::unexpected(wait.error());
+  if (!*wait) return milliseconds(0);
+  double value = 0;
+  const char* const end = (*wait)->data() + (*wait)->size();
+  const auto [rest, failed] = std::from_chars((*wait)->data(), end, value, std::chars_format::fixed);
+  if (failed != std::errc() || rest != end || !(value >= 0) || std::signbit(value) || std::isinf(value)) {
+    return Fail(Errc::kMalformed, "wait must be a number of seconds, such as 30 or 0.5");
+  }
+  const double most_s = std::chrono::duration<double>(most).count();
+  return std::chrono::ceil<milliseconds>(std::chrono::duration<double>(std::min(value, most_s)));
 }
 
 }  // namespace lazaret::http

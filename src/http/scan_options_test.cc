@@ -45,6 +45,35 @@ TEST(ParseScanOptions, RefusesWhatItDoesNotKnow) {
 TEST(ParseScanOptions, BoundsTheName) {
   EXPECT_TRUE(ParseScanOptions("name=" + std::string(kMaxNameBytes, 'a')));
   EXPECT_FALSE(ParseScanOptions("name=" + std::string(kMaxNameBytes + 1, 'a')));
+  EXPECT_TRUE(ParseSubmitOptions("name=" + std::string(kMaxNameBytes, 'a')));
+  EXPECT_FALSE(ParseSubmitOptions("name=" + std::string(kMaxNameBytes + 1, 'a')));
+}
+
+TEST(ParseSubmitOptions, TakesACallback) {
+  const auto options = ParseSubmitOptions("callback=https%3A%2F%2Fa.example%2F%3Fx%3D1&name=n");
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->callback, "https://a.example/?x=1");
+  EXPECT_EQ(options->name, "n");
+  EXPECT_EQ(ParseSubmitOptions("")->callback, std::nullopt);
+  EXPECT_EQ(ParseSubmitOptions("callback=")->callback, "") << "for the policy to refuse";
+  EXPECT_FALSE(ParseSubmitOptions("callback=a&callback=b"));
+  EXPECT_FALSE(ParseSubmitOptions("on_infected=403")) << "there is no verdict yet to answer with";
+}
+
+TEST(ParseWait, TakesSecondsUpToTheMost) {
+  const auto wait = [](std::string_view query) { return ParseWait(query, seconds(60)); };
+  EXPECT_EQ(wait(""), milliseconds(0));
+  EXPECT_EQ(wait("wait=0"), milliseconds(0));
+  EXPECT_EQ(wait("wait=0.5"), milliseconds(500));
+  EXPECT_EQ(wait("wait=60"), seconds(60));
+  EXPECT_EQ(wait("wait=61"), seconds(60)) << "asking for more is no mistake";
+  EXPECT_EQ(wait("wait=99999999999999999999"), seconds(60));
+  for (const std::string_view bad : {"wait=", "wait=-1", "wait=-0", "wait=1s", "wait=nan", "wait=inf", "wait=1e3",
+                                     "wait=1&wait=1", "wiat=1", "wait=0x10", "wait= 1"}) {
+    const auto refused = wait(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code, Errc::kMalformed);
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "config/command_line.h"
+#include "main/jobs_command.h"
 #include "main/serve.h"
 
 namespace {
@@ -22,6 +23,7 @@ struct Runner {
   int operator()(const lazaret::config::Serve& serve) const { return lazaret::RunServer(serve.config); }
   int operator()(const lazaret::config::ConfigCheck& check) const { return Print(check.text, check.exit_code); }
   int operator()(const lazaret::config::ConfigSample& sample) const { return Print(sample.text, 0); }
+  int operator()(const lazaret::config::Jobs& jobs) const { return lazaret::RunJobs(jobs); }
   int operator()(const lazaret::config::Help& help) const { return Print(help.text, 0); }
   int operator()(const lazaret::config::Version& version) const {
     return Print(version.json ? fmt::format("{{\"name\":\"lazaret\",\"version\":\"{}\"}}\n", LAZARET_VERSION)
@@ -35,8 +37,7 @@ struct Runner {
 int main(int argc, char** argv) {
   try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
-    const auto command =
-        lazaret::config::ParseCommandLine(arguments, lazaret::config::CurrentSurroundings(environ));
+    const auto command = lazaret::config::ParseCommandLine(arguments, lazaret::config::CurrentSurroundings(environ));
     if (!command) {
       fmt::print(stderr, "{}", command.error().what);
       return lazaret::config::kUsageExitCode;

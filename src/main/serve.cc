@@ -13,7 +13,6 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -23,14 +22,15 @@
 #include "base/clock.h"
 #include "base/exception.h"
 #include "base/log.h"
-#include "clamav/scanner_pool.h"
-#include "clamd/inspector.h"
-#include "clamd/server.h"
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "main/async_side.h"
+#include "main/clamd_side.h"
+#include "main/control_server.h"
 #include "main/data_directory.h"
+#include "main/engine_side.h"
 #include "main/settings.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
@@ -43,7 +43,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kDiskThreads = 4;
-constexpr std::size_t kClamdFileThreads = 4;
 
 metrics::Metrics::Names MetricNames() {
   metrics::Metrics::Names names;
@@ -66,20 +65,31 @@ class App {
         stored_verdicts_(std::move(stored_verdicts)),
         verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
                   [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
-        pool_(MakePoolSettings(config, data_.path()), io_.get_executor(), disk_, clock_, log, metrics_),
-        service_(MakeServiceSettings(config), pool_, verdicts_, io_.get_executor(), clock_, log, metrics_) {}
+        engine_(EngineSide::Make({config, data_.path(), disk_, io_.get_executor(), clock_, log, metrics_})),
+        service_(MakeServiceSettings(config), engine_->engine(), verdicts_, board_, io_.get_executor(), clock_, log,
+                 metrics_) {}
 
   Result<void> Listen() {
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
+    auto async = AsyncSide::Open({config_, data_.path(), disk_, engine_->engine(), service_, board_, io_.get_executor(),
+                                  clock_, log_, metrics_});
+    if (!async) return std::unexpected(async.error());
+    async_ = *std::move(async);
     api_ = std::make_unique<http::Api>(
-        MakeApiSettings(config_), service_, *spool_, clock_, log_, metrics_, [this] { return metrics_.Render(); },
-        [this] { return server_->is_draining(); });
+        MakeApiSettings(config_), service_, async_->jobs(), *spool_,
+        [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
+        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); });
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
-    if (auto listening = ListenForClamd(); !listening) return listening;
+    auto clamd = ClamdSide::Listen({config_, service_, *spool_, clock_, log_, metrics_});
+    if (!clamd) return std::unexpected(clamd.error());
+    clamd_ = *std::move(clamd);
+    auto control = ControlServer::Listen(data_.path(), async_->queue(), clock_, log_, metrics_);
+    if (!control) return std::unexpected(control.error());
+    control_ = *std::move(control);
     AddGauges();
     return {};
   }
@@ -87,9 +97,11 @@ class App {
   int Run() {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
-    pool_.Start();
+    engine_->Start();
+    async_->Start();
     server_->Start();
-    if (clamd_server_) clamd_server_->Start();
+    clamd_->Start();
+    control_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
       if (!error) return;
@@ -102,32 +114,13 @@ class App {
   }
 
  private:
-  Result<void> ListenForClamd() {
-    if (config_.clamd.listen.empty()) return {};
-    clamd_files_.emplace(kClamdFileThreads);
-    inspector_.emplace(MakeClamdInspectorSettings(config_), service_, *spool_, *clamd_files_, clock_, metrics_);
-    auto server = clamd::Server::Listen(MakeClamdServerSettings(config_), *inspector_, log_);
-    if (!server) return std::unexpected(server.error());
-    clamd_server_ = *std::move(server);
-    return {};
-  }
-
   void LogStart() {
-    const auto pool = MakePoolSettings(config_, data_.path());
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
-    if (clamd_server_) {
-      log_.Info("listening for clamd clients",
-                {{"addresses", fmt::format("{}", fmt::join(clamd_server_->addresses(), " "))},
-                 {"allow_paths", config_.clamd.allow_paths.size()},
-                 {"max_connections", config_.clamd.max_connections}});
-    }
-    log_.Info("loading signatures", {{"from", config_.signatures.test_set ? "the built-in EICAR test set"
-                                                                          : pool.signature_directory.native()},
-                                     {"scanners", pool.slots - 1},
-                                     {"deadline_s", static_cast<double>(config_.engine.deadline.count()) / 1000}});
+    clamd_->LogStart();
+    engine_->LogStart();
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
@@ -136,42 +129,40 @@ class App {
   void AddGauges() {
     metrics::AddStandardGauges(
         metrics_,
-        {.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
-         .queue_oldest_wait_seconds =
-             [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
-         .scanners =
-             [this] {
-               const auto counts = pool_.counts();
-               return metrics::ScannerCounts{counts.idle, counts.busy, counts.starting};
-             },
-         .http_connections = [this] { return static_cast<double>(server_->connections()); },
-         .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
-         .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
-         .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
-         .engine = [this] { return pool_.Current(); }},
+        clamd_->AddTo(
+            engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
+                            .queue_oldest_wait_seconds =
+                                [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
+                            .http_connections = [this] { return static_cast<double>(server_->connections()); },
+                            .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
+                            .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
+                            .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+                            .jobs = [this] { return async_->jobs().Counts(); },
+                            .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+                            .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
+                            .engine = [this] { return engine_->engine().Current(); }})),
         clock_, LAZARET_VERSION);
   }
 
   aio::Task<> RunUntilSignal(asio::signal_set& signals) {
     const auto [failed, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     log_.Info("ending", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"},
-                         {"connections", server_->connections()},
+                         {"connections", server_->connections() + clamd_->connections()},
                          {"drain_s", static_cast<double>(config_.drain_timeout.count()) / 1000}});
     // A second signal ends the process at once; the kernel ends the scanners with it.
     signals.clear();
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
-    const SteadyTime drained = clock_.SteadyNow() + config_.drain_timeout;
-    if (clamd_server_) {
-      using namespace asio::experimental::awaitable_operators;
-      co_await (server_->Drain(drained) && clamd_server_->Drain(drained));
-    } else {
-      co_await server_->Drain(drained);
-    }
+    using namespace asio::experimental::awaitable_operators;
+    const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
+    async_->StopTaking();
+    co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
+    co_await control_->Stop(deadline);
+    co_await async_->Stop(deadline);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
-    if (clamd_server_) clamd_server_->Stop();
-    co_await pool_.Stop();
+    clamd_->Stop();
+    co_await engine_->Stop();
     log_.Info("ended");
   }
 
@@ -184,14 +175,15 @@ class App {
   aio::BlockingPool disk_{kDiskThreads};
   std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
   embedded::MemoryVerdictCache verdicts_;
-  clamav::ScannerPool pool_;
+  std::unique_ptr<EngineSide> engine_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
+  DoneBoard board_;
   ScanService service_;
+  std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
-  std::optional<aio::BlockingPool> clamd_files_;  // files of clients may lie on a file system that hangs
-  std::optional<clamd::Inspector> inspector_;
-  std::unique_ptr<clamd::Server> clamd_server_;
+  std::unique_ptr<ClamdSide> clamd_;
+  std::unique_ptr<ControlServer> control_;
 };
 
 int RefuseToStart(Log& log, const Error& error) {
@@ -205,12 +197,7 @@ int RunServer(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   Log log(config.log.format, config.log.level);
   ::umask(0077);  // verdicts and contents are nobody else's business
-  const auto program = ScannerProgram(config);
-  if (::access(program.c_str(), X_OK) != 0) {
-    return RefuseToStart(log, {Errc::kUnavailable, fmt::format("cannot run the scanner program {}: it belongs beside "
-                                                               "lazaret, or name it with engine.scanner_program",
-                                                               program.native())});
-  }
+  if (auto possible = EngineSide::Check(config); !possible) return RefuseToStart(log, possible.error());
   auto data = DataDirectory::Open(config.data);
   if (!data) return RefuseToStart(log, data.error());
   const SystemClock clock;

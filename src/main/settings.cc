@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -64,6 +66,21 @@ clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const
           .limits = limits};
 }
 
+clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config) {
+  clamav::ClamdPoolSettings settings{.addresses = {},
+                                     .server = {.connections = config.clamd_pool.connections,
+                                                .max_file_size = config.clamd_pool.max_file_size,
+                                                .connect_timeout = config.clamd_pool.connect_timeout,
+                                                .answer_timeout = config.clamd_pool.answer_timeout,
+                                                .check_interval = config.clamd_pool.check_interval,
+                                                .require_alerts = config.clamd_pool.require_alerts},
+                                     .attempts = static_cast<int>(config.clamd_pool.attempts)};
+  for (const config::ServerAddress& address : config.engine.clamd) {
+    settings.addresses.push_back({.path = address.path, .host = address.host, .port = address.port});
+  }
+  return settings;
+}
+
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data) {
   return {.directory = data / "content",
           .max_content = config.content.max_size,
@@ -78,14 +95,18 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
       .max_lookup = config.http.max_lookup,
       .limits_json = fmt::format(
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
-          R"("scan_seconds":{},"parts":{},"lookup_ids":{}}})",
-          config.content.max_size, config.engine.max_file_size, config.engine.max_scan_size,
-          config.engine.max_recursion, config.engine.max_files,
-          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup)};
+          R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
+          config.content.max_size,
+          config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
+                                                           : config.engine.max_file_size,
+          config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
+          static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
+          static_cast<double>(config.http.max_wait.count()) / 1000, config.jobs.max_waiting, config.jobs.disk_budget)};
 }
 
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
   http::ServerSettings settings{.listen = {},
+                                .socket_mode = static_cast<mode_t>(config.http.socket_mode),
                                 .threads = Threads(config),
                                 .max_connections = max_connections,
                                 .connection = {.max_head = config.http.max_head_size,
@@ -110,14 +131,20 @@ clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config
 }
 
 clamd::ServerSettings MakeClamdServerSettings(const config::Config& config) {
-  return {.listen = config.clamd.listen,
-          .access = {.mode = static_cast<mode_t>(config.clamd.socket_mode), .owner = config.clamd.socket_owner},
-          .threads = Threads(config),
-          .max_connections = config.clamd.max_connections,
-          .connection = {.max_stream = std::min(config.clamd.stream_max_size, config.content.max_size),
-                         .command_timeout = config.clamd.command_timeout,
-                         .read_timeout = config.clamd.read_timeout,
-                         .max_in_flight = config.clamd.max_in_flight}};
+  clamd::ServerSettings settings{
+      .listen = {},
+      .socket_mode = static_cast<mode_t>(config.clamd.socket_mode),
+      .socket_owner = config.clamd.socket_owner,
+      .threads = Threads(config),
+      .max_connections = config.clamd.max_connections,
+      .connection = {.max_stream = std::min(config.clamd.stream_max_size, config.content.max_size),
+                     .command_timeout = config.clamd.command_timeout,
+                     .read_timeout = config.clamd.read_timeout,
+                     .max_in_flight = config.clamd.max_in_flight}};
+  for (const config::ServerAddress& address : config.clamd.listen) {
+    settings.listen.push_back(config::ListenAddress{address.host, address.port, address.path}.Text());
+  }
+  return settings;
 }
 
 CachePolicy MakeCachePolicy(const config::Config& config) {
@@ -130,6 +157,57 @@ ScanServiceSettings MakeServiceSettings(const config::Config& config) {
                     .max_wait = config.queue.max_wait,
                     .small_size = config.queue.small_size},
           .scan_deadline = config.engine.deadline};
+}
+
+embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& config, const std::filesystem::path& data) {
+  return {.file = data / "queue.db",
+          .directory = data / "queue",
+          .policy = {.max_jobs = config.jobs.max_waiting,
+                     .max_bytes = config.jobs.disk_budget,
+                     .small_size = config.queue.small_size,
+                     .lease = config.jobs.lease,
+                     .keep_done = config.jobs.keep_done,
+                     .keep_dead = config.jobs.keep_dead,
+                     .max_done = config.jobs.max_done,
+                     .max_dead = config.jobs.max_dead,
+                     .max_dead_bytes = config.jobs.dead_budget},
+          .inline_bytes = config.jobs.inline_size};
+}
+
+WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots) {
+  WorkerSettings settings{.attempts = static_cast<std::uint32_t>(config.jobs.attempts),
+                          .lease = config.jobs.lease,
+                          .retry_pause = config.jobs.retry_pause};
+  // As in the scan scheduler: one slot is for small contents only.
+  settings.any_size = slots > 1 ? slots - 1 : 1;
+  settings.small_only = slots > 1 ? 1 : 0;
+  return settings;
+}
+
+Result<webhook::Settings> MakeWebhookSettings(const config::Config& config) {
+  webhook::Settings settings{.hosts = config.webhook.hosts,
+                             .private_networks = config.webhook.private_networks,
+                             .secrets = {},
+                             .ca_file = config.webhook.ca_file.native(),
+                             .attempts = static_cast<std::uint32_t>(config.webhook.attempts),
+                             .timeout = config.webhook.timeout,
+                             .concurrency = config.webhook.concurrency};
+  if (settings.hosts.empty()) return settings;
+  const std::string& path = config.webhook.secret_file.native();
+  if (path.empty()) {
+    return Fail(Errc::kMalformed,
+                "webhook.secret_file: callbacks are signed: write a secret to a file, such as (echo -n whsec_; openssl "
+                "rand -base64 32) > FILE, and name it here");
+  }
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!line.empty()) settings.secrets.push_back(line);
+  }
+  if (!file.eof() || settings.secrets.empty()) {
+    return Fail(Errc::kUnavailable, fmt::format("webhook.secret_file: no secret can be read from {}", path));
+  }
+  return settings;
 }
 
 }  // namespace lazaret

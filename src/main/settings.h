@@ -4,14 +4,18 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
 #include "clamd/server.h"
 #include "config/config.h"
 #include "core/verdict_cache.h"
+#include "embedded/sqlite_job_queue.h"
 #include "http/api.h"
 #include "http/server.h"
 #include "service/scan_service.h"
+#include "service/workers.h"
 #include "spool/spool.h"
+#include "webhook/settings.h"
 
 // What the configuration means for each part. `data` is the absolute path of the data directory.
 namespace lazaret {
@@ -26,9 +30,15 @@ std::filesystem::path ScannerProgram(const config::Config& config);
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log);
 
 clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const std::filesystem::path& data);
+clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config);
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data);
 CachePolicy MakeCachePolicy(const config::Config& config);
 ScanServiceSettings MakeServiceSettings(const config::Config& config);
+embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& config, const std::filesystem::path& data);
+// `slots` are the engine's.
+WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots);
+// Reads the file of secrets. An error names the setting and the cure.
+Result<webhook::Settings> MakeWebhookSettings(const config::Config& config);
 http::ApiSettings MakeApiSettings(const config::Config& config);
 clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config);
 clamd::ServerSettings MakeClamdServerSettings(const config::Config& config);

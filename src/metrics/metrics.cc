@@ -31,11 +31,11 @@ constexpr std::string_view kScanDurationAlias = "clamav_scan_duration_seconds";
 constexpr int kFirstStatus = 100;
 constexpr int kLastStatus = 599;
 // What the API can answer with; others appear when they are first sent.
-constexpr std::array kKnownStatuses = {200, 400, 403, 404, 405, 406, 408, 411, 413, 414,
+constexpr std::array kKnownStatuses = {200, 202, 400, 403, 404, 405, 406, 408, 411, 413, 414,
                                        415, 417, 422, 429, 431, 500, 501, 503, 504, 505};
 
-constexpr std::array kReasons = {Reason::kEncrypted,    Reason::kLimitExceeded,  Reason::kTimeout,
-                                 Reason::kUnsupported,  Reason::kTemporarySpace, Reason::kEngineError,
+constexpr std::array kReasons = {Reason::kEncrypted,     Reason::kLimitExceeded,  Reason::kTimeout,
+                                 Reason::kUnsupported,   Reason::kTemporarySpace, Reason::kEngineError,
                                  Reason::kEngineCrashed, Reason::kContentLost};
 constexpr std::array<std::pair<CacheResult, const char*>, 4> kCacheResults = {{{CacheResult::kHit, "hit"},
                                                                                {CacheResult::kMiss, "miss"},
@@ -46,6 +46,16 @@ constexpr std::array<std::pair<ScannerEnd, const char*>, 5> kScannerEnds = {{{Sc
                                                                              {ScannerEnd::kDeadline, "deadline"},
                                                                              {ScannerEnd::kCancelled, "cancelled"},
                                                                              {ScannerEnd::kShutdown, "shutdown"}}};
+constexpr std::array<std::pair<JobEvent, const char*>, 6> kJobEvents = {{{JobEvent::kQueued, "queued"},
+                                                                         {JobEvent::kAttached, "attached"},
+                                                                         {JobEvent::kDone, "done"},
+                                                                         {JobEvent::kDead, "dead"},
+                                                                         {JobEvent::kRetried, "retried"},
+                                                                         {JobEvent::kLost, "lost"}}};
+constexpr std::array<std::pair<DeliveryEvent, const char*>, 3> kDeliveryEvents = {
+    {{DeliveryEvent::kDelivered, "delivered"},
+     {DeliveryEvent::kFailed, "failed"},
+     {DeliveryEvent::kGivenUp, "given-up"}}};
 
 // Seconds; from a cached answer to the longest scan.
 Histogram::BucketBoundaries Durations() {
@@ -110,6 +120,12 @@ struct Metrics::Series {
     for (const auto& [end, name] : kScannerEnds) {
       ends[static_cast<std::size_t>(end)] = &end_family.Add({{"cause", name}});
     }
+    for (const auto& [event, name] : kJobEvents) {
+      jobs[static_cast<std::size_t>(event)] = &job_family.Add({{"event", name}});
+    }
+    for (const auto& [event, name] : kDeliveryEvents) {
+      deliveries[static_cast<std::size_t>(event)] = &delivery_family.Add({{"result", name}});
+    }
   }
 
   Counter* RefusedCounter(std::string_view why) { return &refused_family.Add({{"why", std::string(why)}}); }
@@ -148,12 +164,17 @@ struct Metrics::Series {
   CounterFamily& end_family = Counters(registry, "lazaret_scanners_ended_total", "Scanner processes that ended.");
   Counter& zygote_restarts =
       Counters(registry, "lazaret_zygote_restarts_total", "Zygotes started again after one ended by itself.").Add({});
+  CounterFamily& job_family = Counters(
+      registry, "lazaret_jobs_total", "What became of submits and jobs; lost: taken over from a worker that vanished.");
+  CounterFamily& delivery_family = Counters(registry, "lazaret_callbacks_total", "Attempts to call back.");
 
   std::vector<std::unique_ptr<Route>> routes;  // the last one is "other"
   std::vector<std::pair<std::string, Counter*>> refusals;
   std::array<std::array<std::array<Counter*, 2>, kReasons.size() + 1>, 4> verdicts{};
   std::array<Counter*, kCacheResults.size()> lookups{};
   std::array<Counter*, kScannerEnds.size()> ends{};
+  std::array<Counter*, kJobEvents.size()> jobs{};
+  std::array<Counter*, kDeliveryEvents.size()> deliveries{};
 };
 
 struct Metrics::Gauges {
@@ -255,5 +276,9 @@ void Metrics::OnScannerStarted() { series_->scanners_started.Increment(); }
 void Metrics::OnScannerEnded(ScannerEnd end) { series_->ends.at(static_cast<std::size_t>(end))->Increment(); }
 
 void Metrics::OnZygoteRestarted() { series_->zygote_restarts.Increment(); }
+
+void Metrics::OnJob(JobEvent event) { series_->jobs.at(static_cast<std::size_t>(event))->Increment(); }
+
+void Metrics::OnDelivery(DeliveryEvent event) { series_->deliveries.at(static_cast<std::size_t>(event))->Increment(); }
 
 }  // namespace lazaret::metrics

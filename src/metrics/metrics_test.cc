@@ -105,7 +105,7 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
     EXPECT_TRUE(series.contains(name)) << name;
   }
   EXPECT_EQ(std::ranges::count_if(series, [](const auto& s) { return s.first.starts_with("lazaret_verdicts_total"); }),
-            18);
+            20);
 }
 
 TEST(Metrics, CountsEachEventInItsSeries) {
@@ -126,6 +126,9 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   metrics.OnScannerStarted();
   metrics.OnScannerEnded(ScannerEnd::kDeadline);
   metrics.OnZygoteRestarted();
+  metrics.OnJob(JobEvent::kAttached);
+  metrics.OnJob(JobEvent::kLost);
+  metrics.OnDelivery(DeliveryEvent::kGivenUp);
 
   auto series = SeriesOf(metrics);
   const auto take = [&](const std::string& name) {
@@ -134,6 +137,9 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   };
   EXPECT_EQ(take(R"(lazaret_http_requests_total{route="/v1/scan",status="200"})"), 2);
   EXPECT_EQ(take(R"(lazaret_http_requests_total{route="/v1/scan",status="503"})"), 1);
+  EXPECT_EQ(take(R"(lazaret_jobs_total{event="attached"})"), 1);
+  EXPECT_EQ(take(R"(lazaret_jobs_total{event="lost"})"), 1);
+  EXPECT_EQ(take(R"(lazaret_callbacks_total{result="given-up"})"), 1);
   EXPECT_EQ(take(R"(lazaret_http_request_duration_seconds_count{route="/v1/scan"})"), 3);
   EXPECT_DOUBLE_EQ(take(R"(lazaret_http_request_duration_seconds_sum{route="/v1/scan"})"), 2.04);
   EXPECT_EQ(take(R"(lazaret_verdicts_total{cached="false",reason="",verdict="clean"})"), 1);
@@ -291,9 +297,16 @@ TEST(StandardGauges, ShowTheirSources) {
   sources.queue_oldest_wait_seconds = [] { return 2.0; };
   sources.scanners = [] { return ScannerCounts{3, 4, 5}; };
   sources.http_connections = [] { return 6.0; };
+  sources.clamd_connections = [] { return 18.0; };
   sources.spool_memory_bytes = [] { return 7.0; };
   sources.spool_disk_bytes = [] { return 8.0; };
   sources.cache_entries = [] { return 9.0; };
+  sources.jobs = [&clock] {
+    return JobCounts{
+        .queued = 10, .leased = 11, .done = 12, .dead = 13, .bytes = 14, .oldest = clock.Now() - seconds(15)};
+  };
+  sources.callbacks_waiting = [] { return 16.0; };
+  sources.long_polls = [] { return 17.0; };
   sources.engine = [&] { return std::make_shared<const EngineInfo>(engine); };
   Metrics metrics(TestNames());
   AddStandardGauges(metrics, sources, clock, "0.1.0");
@@ -307,9 +320,18 @@ TEST(StandardGauges, ShowTheirSources) {
       {R"(lazaret_scanners{state="busy"})", 4},
       {R"(lazaret_scanners{state="starting"})", 5},
       {"lazaret_http_connections", 6},
+      {"lazaret_clamd_connections", 18},
       {R"(lazaret_spool_bytes{where="memory"})", 7},
       {R"(lazaret_spool_bytes{where="disk"})", 8},
       {"lazaret_cache_entries", 9},
+      {R"(lazaret_jobs{state="queued"})", 10},
+      {R"(lazaret_jobs{state="scanning"})", 11},
+      {R"(lazaret_jobs{state="done"})", 12},
+      {R"(lazaret_jobs{state="dead"})", 13},
+      {"lazaret_job_bytes", 14},
+      {"lazaret_job_oldest_age_seconds", 15},
+      {"lazaret_callbacks_waiting", 16},
+      {"lazaret_long_polls", 17},
       {R"(lazaret_build_info{version="0.1.0"})", 1},
       {"clamav_up", 1},
       {"clamav_db_version", 28129},

@@ -73,9 +73,65 @@ TEST(LaneQueue, ForgetsWhoGaveUp) {
   const auto first = queue.Add(kShort);
   const auto second = queue.Add(kLong);
   queue.Remove(first);
-  EXPECT_EQ(queue.waiting(), 1u);
+  EXPECT_EQ(queue.waiting(kShort) + queue.waiting(kLong), 1u);
   EXPECT_EQ(queue.StartNext(), second);
   queue.Remove(first);
+}
+
+TEST(LaneQueue, UrgentOnesGoAheadOfQueuedOnesWithoutStarvingThem) {
+  LaneQueue queue(1, 0);
+  const auto first = queue.Add(kShort, false);
+  const auto second = queue.Add(kShort, false);
+  std::vector<LaneQueue::Ticket> urgent;
+  for (int i = 0; i < 9; ++i) urgent.push_back(queue.Add(kShort));
+  std::vector<LaneQueue::Ticket> order;
+  while (const auto ticket = queue.StartNext()) {
+    order.push_back(*ticket);
+    queue.Done(kShort);
+  }
+  const std::vector<LaneQueue::Ticket> expected = {urgent[0], urgent[1], urgent[2], urgent[3], first,    urgent[4],
+                                                   urgent[5], urgent[6], urgent[7], second,    urgent[8]};
+  EXPECT_EQ(order, expected);
+}
+
+TEST(LaneQueue, QueuedOnesStartAtOnceWhenNothingIsUrgent) {
+  LaneQueue queue(2, 1);
+  EXPECT_EQ(queue.Add(kLong, false), queue.StartNext());
+  EXPECT_EQ(queue.Add(kLong, false), queue.StartNext());
+  EXPECT_EQ(queue.Add(kShort, false), queue.StartNext()) << "the express slot";
+  EXPECT_EQ(queue.waiting(kShort) + queue.waiting(kLong), 0u);
+}
+
+TEST(LaneQueue, CountsOnlyUrgentOnesAsWaiting) {
+  LaneQueue queue(1, 0);
+  queue.Add(kShort, false);
+  EXPECT_EQ(queue.waiting(kShort), 0u);
+  queue.Add(kShort);
+  EXPECT_EQ(queue.waiting(kShort), 1u);
+}
+
+TEST(LaneQueue, APromotedTicketKeepsItsAge) {
+  LaneQueue queue(1, 0);
+  const auto running = queue.Add(kShort);
+  ASSERT_EQ(queue.StartNext(), running);
+  const auto old = queue.Add(kShort, false);
+  const auto young = queue.Add(kShort);
+  queue.Promote(old);
+  EXPECT_EQ(queue.waiting(kShort), 2u);
+  queue.Promote(running);  // has started
+  queue.Promote(1000);     // unknown
+  EXPECT_EQ(queue.waiting(kShort), 2u);
+  queue.Done(kShort);
+  EXPECT_EQ(queue.StartNext(), old);
+  queue.Done(kShort);
+  EXPECT_EQ(queue.StartNext(), young);
+  queue.Done(kShort);
+  const auto queued = queue.Add(kLong, false);
+  const auto removed = queue.Add(kLong, false);
+  queue.Remove(removed);
+  EXPECT_EQ(queue.StartNext(), queued);
+  queue.Done(kLong);
+  EXPECT_FALSE(queue.StartNext());
 }
 
 }  // namespace

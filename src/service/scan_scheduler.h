@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "aio/task.h"
@@ -22,9 +23,19 @@ struct SchedulerSettings {
   std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are short
 };
 
+// Whether somebody waits for a scan, or it was queued for later (LaneQueue).
+enum class Urgency { kUrgent, kQueued };
+
 // The bounded queue in front of the engine. One executor, but for what is marked otherwise.
 class ScanScheduler {
  public:
+  // One scan's wish for a slot; outlives Acquire.
+  struct Claim {
+    std::uint64_t size = 0;  // of the content, bytes
+    Urgency urgency = Urgency::kUrgent;
+    std::optional<LaneQueue::Ticket> ticket = std::nullopt;  // while it waits
+  };
+
   // The right to run one scan; given back when it goes.
   class Slot {
    public:
@@ -45,23 +56,29 @@ class ScanScheduler {
   // `slots` is what the engine can do at once; with two or more, one of them is the express slot (see LaneQueue).
   ScanScheduler(std::size_t slots, SchedulerSettings settings, const Clock& clock);
 
-  // Waits for its turn. kOverloaded when too many wait already or the turn does not come in time.
-  aio::Task<Result<Slot>> Acquire(std::uint64_t size);
+  // Waits for its turn. An urgent claim is kOverloaded when too many wait already or the turn does not come in time; a
+  // queued one waits as long as it takes: whoever makes them bounds their number.
+  aio::Task<Result<Slot>> Acquire(Claim& claim);
+  // Somebody waits for this scan now.
+  void Promote(Claim& claim);
 
-  // Any thread: whether Acquire would refuse a content of `size` bytes now, how many wait, for how long the oldest does,
-  // and when a client that is refused should come again.
+  // Any thread: whether Acquire would refuse an urgent content of `size` bytes now, how many of those wait, for how
+  // long the oldest does, when a client that is refused should come again, and how long `scans` more of them would
+  // take.
   bool IsFull(std::uint64_t size) const {
     return (IsShort(size) ? short_waiting_ : long_waiting_) >= settings_.max_waiting;
   }
   std::size_t waiting() const { return short_waiting_ + long_waiting_; }
   milliseconds oldest_wait() const;
   seconds RetryAfter() const;
+  seconds TimeFor(std::uint64_t scans) const;
   const SchedulerSettings& settings() const { return settings_; }
 
  private:
   struct Waiter {
     std::shared_ptr<boost::asio::steady_timer> timer;
     SteadyTime since;
+    Claim* claim;
   };
   bool IsShort(std::uint64_t size) const { return size <= settings_.small_size; }
   void StartWaiting();
@@ -74,7 +91,7 @@ class ScanScheduler {
   const Clock& clock_;
   LaneQueue queue_;
   std::map<LaneQueue::Ticket, Waiter> waiters_;
-  double mean_scan_ms_ = 50;
+  std::atomic<double> mean_scan_ms_ = 50;
   std::atomic<std::size_t> short_waiting_ = 0;
   std::atomic<std::size_t> long_waiting_ = 0;
   std::atomic<SteadyTime::rep> oldest_since_ = 0;  // 0: nobody waits

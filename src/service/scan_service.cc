@@ -13,22 +13,25 @@ namespace asio = boost::asio;
 
 // One scan under way and everybody who waits for it.
 struct ScanService::Flight {
-  explicit Flight(ContentPtr c) : content(std::move(c)), digest(content->digest()) {}
+  Flight(ContentPtr c, Urgency urgency)
+      : content(std::move(c)), digest(content->digest()), claim{.size = content->size(), .urgency = urgency} {}
 
   ContentPtr content;
   const Digest digest;
+  ScanScheduler::Claim claim;  // engine executor only
   aio::Broadcast<Result<VerdictPtr>> result;
   std::atomic<bool> scanning = false;
   std::atomic<bool> from_cache = false;  // set before the result: another scan had landed just before
-  std::size_t seats = 0;          // guarded by the service's mutex
-  bool abandoned = false;         // guarded by the service's mutex: the last one left, nobody may join any more
-  std::function<void()> cancel;   // engine executor only
+  std::size_t seats = 0;                 // guarded by the service's mutex
+  bool abandoned = false;                // guarded by the service's mutex: the last one left, nobody may join any more
+  std::function<void()> cancel;          // engine executor only
 };
 
 // One waiting request's share in a flight.
 class ScanService::Seat {
  public:
-  Seat(ScanService& service, const ContentPtr& content) : service_(service), flight_(service.Board(content)) {}
+  Seat(ScanService& service, const ContentPtr& content, Urgency urgency)
+      : service_(service), flight_(service.Board(content, urgency)) {}
   Seat(const Seat&) = delete;
   Seat& operator=(const Seat&) = delete;
   ~Seat() { service_.Leave(flight_); }
@@ -39,19 +42,19 @@ class ScanService::Seat {
   FlightPtr flight_;
 };
 
-ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache,
+ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
                          aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry)
     : settings_(settings),
       engine_(engine),
       cache_(cache),
+      board_(board),
       engine_executor_(std::move(engine_executor)),
       clock_(clock),
       log_(log),
       telemetry_(telemetry),
       scheduler_(engine.Slots(), settings.queue, clock),
-      tasks_(engine_executor_, [this](std::exception_ptr error) {
-        log_.Error("scan task failed", {{"error", WhatOf(error)}});
-      }) {}
+      tasks_(engine_executor_,
+             [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }) {}
 
 Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
   if (engine_.Current() == nullptr) return Fail(Errc::kUnavailable, engine_.NotReadyReason());
@@ -98,8 +101,8 @@ aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
   co_return verdict;
 }
 
-aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline) {
-  Seat seat(*this, content);
+aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline, Urgency urgency) {
+  Seat seat(*this, content, urgency);
   content.reset();  // the flight has it; who joined one would only hold a copy
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(deadline);
   if (!result) co_return Fail(Errc::kTimeout, "the deadline of the request passed before there was a verdict");
@@ -110,22 +113,29 @@ aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadl
   co_return Answer{verdict, cached, IsFresh(*verdict)};
 }
 
-bool ScanService::CanBeJoined(const Flight& flight) const {
+bool ScanService::IsAnswer(const Verdict& verdict, Urgency urgency) const {
+  return IsFresh(verdict) && (urgency == Urgency::kUrgent || !verdict.IsPassing());
+}
+
+bool ScanService::CanBeJoined(const Flight& flight, Urgency urgency) const {
   if (flight.abandoned) return false;
   // Its verdict may be stale by now, or none.
   const std::optional<Result<VerdictPtr>> landed = flight.result.Get();
-  return !landed || (*landed && IsFresh(***landed));
+  return !landed || (*landed && IsAnswer(***landed, urgency));
 }
 
-ScanService::FlightPtr ScanService::Board(const ContentPtr& content) {
+ScanService::FlightPtr ScanService::Board(const ContentPtr& content, Urgency urgency) {
   std::lock_guard lock(mutex_);
   FlightPtr& flight = flights_[content->digest()];
-  if (flight != nullptr && CanBeJoined(*flight)) {
+  if (flight != nullptr && CanBeJoined(*flight, urgency)) {
     ++flight->seats;
     telemetry_.OnCoalesced();
+    if (urgency == Urgency::kUrgent) {
+      asio::post(engine_executor_, [this, joined = flight] { scheduler_.Promote(joined->claim); });
+    }
     return flight;
   }
-  flight = std::make_shared<Flight>(content);
+  flight = std::make_shared<Flight>(content, urgency);
   flight->seats = 1;
   asio::post(engine_executor_, [this, started = flight] {
     started->cancel = tasks_.SpawnCancellable(Fly(started));
@@ -164,20 +174,19 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
   Result<VerdictPtr> verdict = co_await ScanNow(*flight);
   flight->content.reset();
   flight->result.Set(verdict);
+  if (verdict) board_.Announce(flight->digest, *verdict);
   // The flight stays listed until the cache has the verdict, so that no request in between scans again.
   if (verdict) co_await Remember(flight->digest, *verdict);
 }
 
 aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
   // Another scan of the same content may have landed after we had looked and before we boarded.
-  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsFresh(*known)) {
+  if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsAnswer(*known, flight.claim.urgency)) {
     flight.from_cache = true;
     co_return known;
   }
-  if (auto admitted = CheckAdmission(flight.content->size()); !admitted) {
-    co_return std::unexpected(admitted.error());
-  }
-  auto slot = co_await scheduler_.Acquire(flight.content->size());
+  if (engine_.Current() == nullptr) co_return Fail(Errc::kUnavailable, engine_.NotReadyReason());
+  auto slot = co_await scheduler_.Acquire(flight.claim);
   if (!slot) co_return std::unexpected(slot.error());
   flight.scanning = true;
   auto verdict = co_await engine_.Scan(*flight.content, clock_.SteadyNow() + settings_.scan_deadline);

@@ -15,6 +15,7 @@
 #include "core/engine.h"
 #include "core/telemetry.h"
 #include "core/verdict_cache.h"
+#include "service/done_board.h"
 #include "service/scan_scheduler.h"
 
 namespace lazaret {
@@ -26,7 +27,7 @@ struct ScanServiceSettings {
 
 // A verdict as it answers one request.
 struct Answer {
-  VerdictPtr verdict;  // never null
+  VerdictPtr verdict;   // never null
   bool cached = false;  // no scan was made for this request
   bool fresh = false;   // made with the signatures and engine that are in use now
 };
@@ -37,6 +38,11 @@ enum class ScanStatus { kUnknown, kQueued, kScanning, kDone };
 struct ScanState {
   ScanStatus status = ScanStatus::kUnknown;
   std::optional<Answer> answer;
+  // Of a job that is not done.
+  std::optional<std::uint64_t> size = std::nullopt;  // bytes
+  std::optional<WallTime> submitted_at = std::nullopt;
+  // Its job failed for good, and an operator may let it begin again.
+  bool dead_letter = false;
 };
 
 struct ServiceStatus {
@@ -51,23 +57,29 @@ struct ServiceStatus {
 // The use cases behind every front door. Every method may be called from any executor and resumes on the caller's.
 class ScanService {
  public:
-  // Scans run on `engine_executor`; everything else must outlive the service.
-  ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, aio::Executor engine_executor,
-              const Clock& clock, Log& log, Telemetry& telemetry);
+  // Scans run on `engine_executor`; everything else must outlive the service. Verdicts are announced on `board`.
+  ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
+              aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry);
 
   // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
   // front doors to ask before they read a body.
   // Short contents and long ones are bounded apart; `size` may be a guess.
   Result<void> CheckAdmission(std::uint64_t size) const;
   seconds RetryAfter() const { return scheduler_.RetryAfter(); }
+  // How long so many more scans would take, about.
+  seconds TimeFor(std::uint64_t scans) const { return scheduler_.TimeFor(scans); }
 
   // The verdict that a scan of this content would be answered with from the cache; null when it has to be scanned.
   aio::Task<VerdictPtr> FindFresh(Digest digest);
 
   // The verdict of a content that FindFresh knew nothing of: from a scan, which is shared with everybody who asks for
-  // the same content meanwhile. kTimeout when `deadline` comes first, kOverloaded and kUnavailable as above. When the
-  // caller is cancelled and nobody else waits for the scan, it ends too.
-  aio::Task<Result<Answer>> Scan(ContentPtr content, SteadyTime deadline);
+  // the same content meanwhile; the most urgent of them decides how soon it begins. kTimeout when `deadline` comes
+  // first, kOverloaded and kUnavailable as above. When the caller is cancelled and nobody else waits for the scan, it
+  // ends too.
+  aio::Task<Result<Answer>> Scan(ContentPtr content, SteadyTime deadline, Urgency urgency = Urgency::kUrgent);
+
+  // A verdict of now: with the signatures and the engine in use.
+  bool IsFresh(const Verdict& verdict) const;
 
   // What is known of a content, stale or fresh, without scanning it. kUnavailable when the cache cannot be read.
   aio::Task<Result<ScanState>> Find(Digest digest);
@@ -82,11 +94,12 @@ class ScanService {
   using FlightPtr = std::shared_ptr<Flight>;
   class Seat;
 
-  bool IsFresh(const Verdict& verdict) const;
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
-  FlightPtr Board(const ContentPtr& content);
-  bool CanBeJoined(const Flight& flight) const;  // with the mutex held
+  FlightPtr Board(const ContentPtr& content, Urgency urgency);
+  // Whether a verdict that was just made answers a scan: a queued one is there to try again what may have passed.
+  bool IsAnswer(const Verdict& verdict, Urgency urgency) const;
+  bool CanBeJoined(const Flight& flight, Urgency urgency) const;  // with the mutex held
   void Leave(const FlightPtr& flight);
   void Land(Flight& flight, Result<VerdictPtr> unless_set);
   aio::Task<> Fly(FlightPtr flight);
@@ -96,6 +109,7 @@ class ScanService {
   const ScanServiceSettings settings_;
   Engine& engine_;
   VerdictCache& cache_;
+  DoneBoard& board_;
   const aio::Executor engine_executor_;
   const Clock& clock_;
   Log& log_;

@@ -10,12 +10,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 
-#include <deque>
 #include <future>
-#include <map>
 #include <optional>
 
 #include "aio/deadline.h"
+#include "service/test_doubles.h"
 
 namespace lazaret {
 namespace {
@@ -23,88 +22,10 @@ namespace {
 namespace asio = boost::asio;
 using testing::ElementsAre;
 
-Digest DigestOf(std::string_view text) { return Sha256::Of(AsBytes(text)); }
-
-EngineInfoPtr MakeEngineInfo(std::string_view set) {
-  return std::make_shared<const EngineInfo>(EngineInfo{.signature_set = DigestOf(set),
-                                                       .profile = DigestOf("profile"),
-                                                       .name = "Test",
-                                                       .version = "1",
-                                                       .signature_label = std::string(set),
-                                                       .built_at = {},
-                                                       .databases = {},
-                                                       .isolation = {}});
-}
-
-class TextContent final : public Content {
- public:
-  explicit TextContent(std::string text) : text_(std::move(text)), digest_(DigestOf(text_)) {}
-  const Digest& digest() const override { return digest_; }
-  std::uint64_t size() const override { return text_.size(); }
-  Result<int> Descriptor() override { return Fail(Errc::kInternal, "no descriptor here"); }
-
- private:
-  std::string text_;
-  Digest digest_;
-};
-
-// An engine whose scans end when the test says so.
-class HeldEngine final : public Engine {
- public:
-  EngineInfoPtr Current() const override { return info; }
-  std::string NotReadyReason() const override { return "not ready"; }
-  std::size_t Slots() const override { return slots; }
-
-  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime) override {
-    started.push_back(content.digest());
-    struct Ending {
-      int& running;
-      ~Ending() { --running; }
-    } ending{++running};
-    while (!released) {
-      asio::steady_timer pause(co_await asio::this_coro::executor, milliseconds(1));
-      co_await pause.async_wait(asio::use_awaitable);
-    }
-    if (failure) co_return std::unexpected(*failure);
-    co_return Verdict::Clean({info, content.size(), WallTime{}, 1.5});
-  }
-
-  EngineInfoPtr info = MakeEngineInfo("set 1");
-  std::size_t slots = 1;
-  bool released = true;
-  std::optional<Error> failure;
-  std::vector<Digest> started;
-  int running = 0;
-};
-
-class MapCache final : public VerdictCache {
- public:
-  VerdictPtr Peek(const Digest& digest) override {
-    const auto entry = entries.find(digest);
-    return entry == entries.end() ? nullptr : entry->second;
-  }
-  aio::Task<Result<VerdictPtr>> Find(Digest digest) override {
-    if (failure) co_return std::unexpected(*failure);
-    co_return Peek(digest);
-  }
-  aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override {
-    if (failure) co_return std::unexpected(*failure);
-    while (held) {
-      asio::steady_timer pause(co_await asio::this_coro::executor, milliseconds(1));
-      co_await pause.async_wait(asio::use_awaitable);
-    }
-    entries[digest] = std::move(verdict);
-    co_return Result<void>();
-  }
-  std::map<Digest, VerdictPtr> entries;
-  std::optional<Error> failure;
-  bool held = false;
-};
-
 class ScanServiceTest : public testing::Test {
  protected:
   ScanService& service() {
-    if (!service_) service_.emplace(settings_, engine_, cache_, io_.get_executor(), clock_, log_, telemetry_);
+    if (!service_) service_.emplace(settings_, engine_, cache_, board_, io_.get_executor(), clock_, log_, telemetry_);
     return *service_;
   }
 
@@ -117,8 +38,7 @@ class ScanServiceTest : public testing::Test {
     Pending pending{std::make_shared<asio::cancellation_signal>(), {}};
     std::promise<Result<Answer>> promise;
     pending.answer = promise.get_future();
-    asio::co_spawn(io_,
-                   LookUpOrScan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline),
+    asio::co_spawn(io_, LookUpOrScan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline),
                    asio::bind_cancellation_slot(
                        pending.cancel->slot(),
                        [promise = std::move(promise)](std::exception_ptr error, Result<Answer> answer) mutable {
@@ -167,6 +87,7 @@ class ScanServiceTest : public testing::Test {
   Telemetry telemetry_;
   HeldEngine engine_;
   MapCache cache_;
+  DoneBoard board_;
   ScanServiceSettings settings_;
   std::optional<ScanService> service_;
 };
@@ -331,8 +252,8 @@ TEST_F(ScanServiceTest, DrainEndsWhatDoesNotEndByItself) {
   engine_.released = false;
   Pending pending = Start("a");
   Turn();
-  auto drained = asio::co_spawn(io_, service().Drain(std::chrono::steady_clock::now() + milliseconds(30)),
-                                asio::use_future);
+  auto drained =
+      asio::co_spawn(io_, service().Drain(std::chrono::steady_clock::now() + milliseconds(30)), asio::use_future);
   const auto answer = Wait(pending);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::kUnavailable);

@@ -1,7 +1,6 @@
 #include "spool/spool.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "base/memory_file.h"
 
 namespace lazaret {
 namespace {
@@ -21,32 +22,6 @@ constexpr std::uint64_t kMemoryStep = 64 * 1024;
 constexpr std::uint64_t kDiskStep = 16 * 1024 * 1024;
 
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step * step; }
-
-Result<void> WriteAll(int fd, Bytes bytes, std::string_view doing) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return std::unexpected(SystemError(doing, errno));
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-Result<UniqueFd> MakeMemoryFile() {
-  UniqueFd fd(::memfd_create("lazaret-content", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return std::unexpected(SystemError("memfd_create", errno));
-  return fd;
-}
-
-// From here on nobody can change the bytes any more, through whatever descriptor (memfd_create(2), fcntl(2)).
-Result<void> Seal(int fd) {
-  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-    return std::unexpected(SystemError("sealing a content", errno));
-  }
-  return {};
-}
 
 // A second descriptor of the same file that cannot write.
 Result<UniqueFd> ReopenReadOnly(int fd) {
@@ -80,22 +55,19 @@ class SpooledContent final : public Content {
 
   Result<int> Descriptor() override {
     if (fd_) return fd_.Get();
-    auto fd = MakeMemoryFile();
+    auto fd = MakeSealedMemoryFile(AsBytes(small_));
     if (!fd) return std::unexpected(fd.error());
-    if (auto written = WriteAll(fd->Get(), AsBytes(small_), "writing a content to memory"); !written) {
-      return std::unexpected(written.error());
-    }
-    if (auto sealed = Seal(fd->Get()); !sealed) return std::unexpected(sealed.error());
     fd_ = *std::move(fd);
-    small_ = {};
     return fd_.Get();
   }
+  Bytes InMemory() const override { return AsBytes(small_); }
 
  private:
   const Digest digest_;
   const std::uint64_t size_;
   aio::BlockingPool& pool_;
-  std::string small_;
+  // Kept beside the descriptor, too: others may be reading it.
+  const std::string small_;
   // Given back after the descriptor is closed: members go in reverse order.
   Reservation memory_;
   Reservation disk_;
@@ -131,8 +103,9 @@ Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::Blocking
   std::filesystem::create_directories(settings.directory, failed);
   const std::string& path = settings.directory.native();
   if (failed) {
-    return Fail(Errc::kUnavailable, fmt::format("cannot create the content directory {}: {}; choose another with --data",
-                                                path, failed.message()));
+    return Fail(
+        Errc::kUnavailable,
+        fmt::format("cannot create the content directory {}: {}; choose another with --data", path, failed.message()));
   }
   UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return std::unexpected(SystemError("opening the content directory " + path, errno));
@@ -237,11 +210,11 @@ Result<ContentPtr> SpoolWriter::Finish() {
     fd = *std::move(read_only);
     file_.Reset();
   } else if (memory_file_) {
-    if (auto sealed = Seal(memory_file_.Get()); !sealed) return std::unexpected(sealed.error());
+    if (auto sealed = SealMemoryFile(memory_file_.Get()); !sealed) return std::unexpected(sealed.error());
     fd = std::move(memory_file_);
   }
-  return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd),
-                                          std::move(memory_), std::move(disk_), spool_->pool_);
+  return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd), std::move(memory_),
+                                          std::move(disk_), spool_->pool_);
 }
 
 }  // namespace lazaret

@@ -38,7 +38,7 @@ std::string ClamdAnswer::Error(std::string_view subject, std::string_view text) 
 
 std::string ClamdAnswer::Failure(std::string_view text) const { return Line(fmt::format("{} ERROR", text)); }
 
-std::string ClamdVersion(std::string_view engine_version, const std::optional<ClamdDailyVersion>& daily) {
+std::string FormatClamdVersion(std::string_view engine_version, const std::optional<ClamdDailyVersion>& daily) {
   if (!daily) return fmt::format("ClamAV {}", engine_version);
   const std::time_t time = std::chrono::system_clock::to_time_t(daily->built_at);
   std::tm local{};

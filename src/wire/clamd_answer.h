@@ -59,7 +59,7 @@ struct ClamdDailyVersion {
   WallTime built_at;
 };
 // "ClamAV 1.4.6/28129/Mon Nov 23 07:00:00 2026", in local time; "ClamAV 1.4.6" without a daily database.
-std::string ClamdVersion(std::string_view engine_version, const std::optional<ClamdDailyVersion>& daily);
+std::string FormatClamdVersion(std::string_view engine_version, const std::optional<ClamdDailyVersion>& daily);
 // The answer to VERSIONCOMMANDS.
 std::string ClamdVersionCommands(std::string_view version);
 

@@ -36,10 +36,10 @@ TEST(ClamdAnswer, LetsNoNameForgeAReply) {
 
 TEST(ClamdVersion, HasTheDailyDatabaseIfThereIsOne) {
   ::setenv("TZ", "UTC", 1);
-  EXPECT_EQ(ClamdVersion("1.4.6", std::nullopt), "ClamAV 1.4.6");
+  EXPECT_EQ(FormatClamdVersion("1.4.6", std::nullopt), "ClamAV 1.4.6");
   const ClamdDailyVersion daily{27945, WallTime(seconds(1773901478))};
-  EXPECT_EQ(ClamdVersion("1.4.6", daily), "ClamAV 1.4.6/27945/Thu Mar 19 06:24:38 2026");
-  EXPECT_EQ(ClamdVersion("1.4.6", ClamdDailyVersion{1, WallTime(seconds(0))}),
+  EXPECT_EQ(FormatClamdVersion("1.4.6", daily), "ClamAV 1.4.6/27945/Thu Mar 19 06:24:38 2026");
+  EXPECT_EQ(FormatClamdVersion("1.4.6", ClamdDailyVersion{1, WallTime(seconds(0))}),
             "ClamAV 1.4.6/1/Thu Jan  1 00:00:00 1970");
   EXPECT_THAT(ClamdVersionCommands("V"), testing::StartsWith("V| COMMANDS: SCAN QUIT RELOAD "));
 }

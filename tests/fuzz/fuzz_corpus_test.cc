@@ -9,13 +9,16 @@
 #include <string>
 
 extern "C" {
+int callback_url_fuzz(const std::uint8_t* data, std::size_t size);
 int chunked_fuzz(const std::uint8_t* data, std::size_t size);
 int clamd_command_fuzz(const std::uint8_t* data, std::size_t size);
+int clamd_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
 int request_head_fuzz(const std::uint8_t* data, std::size_t size);
 int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
+int verdict_encoding_fuzz(const std::uint8_t* data, std::size_t size);
 int zip_check_fuzz(const std::uint8_t* data, std::size_t size);
 }
 
@@ -44,15 +47,18 @@ TEST_P(FuzzCorpus, HoldsForEveryFile) {
   EXPECT_GE(files, 5u) << "the corpus is missing";
 }
 
-INSTANTIATE_TEST_SUITE_P(Wire, FuzzCorpus,
-                         ::testing::Values(Target{"chunked_fuzz", chunked_fuzz},
-                                           Target{"clamd_command_fuzz", clamd_command_fuzz},
-                                           Target{"digest_field_fuzz", digest_field_fuzz},
-                                           Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
-                                           Target{"request_head_fuzz", request_head_fuzz},
-                                           Target{"scanner_protocol_fuzz", scanner_protocol_fuzz},
-                                           Target{"zip_check_fuzz", zip_check_fuzz}),
+INSTANTIATE_TEST_SUITE_P(Webhook, FuzzCorpus, ::testing::Values(Target{"callback_url_fuzz", callback_url_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    Wire, FuzzCorpus,
+    ::testing::Values(Target{"chunked_fuzz", chunked_fuzz}, Target{"clamd_command_fuzz", clamd_command_fuzz},
+                      Target{"clamd_reply_fuzz", clamd_reply_fuzz}, Target{"digest_field_fuzz", digest_field_fuzz},
+                      Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
+                      Target{"request_head_fuzz", request_head_fuzz},
+                      Target{"scanner_protocol_fuzz", scanner_protocol_fuzz},
+                      Target{"verdict_encoding_fuzz", verdict_encoding_fuzz}, Target{"zip_check_fuzz", zip_check_fuzz}),
+    [](const auto& target) { return std::string(target.param.name); });
 
 }  // namespace
 }  // namespace lazaret::fuzz

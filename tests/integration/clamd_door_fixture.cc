@@ -116,24 +116,6 @@ std::string Stream(std::string_view content, std::size_t chunk) {
   return stream + size_of(0);
 }
 
-RealClamd::RealClamd(const TestDirectory& root, const std::filesystem::path& signatures, std::string_view settings)
-    : socket_(root / "real.sock") {
-  root.Write("real.conf", fmt::format("LocalSocket {}\nDatabaseDirectory {}\nForeground yes\n{}\n", socket_.native(),
-                                      signatures.native(), settings));
-  const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  pid_ = Spawn({"/usr/sbin/clamd", "-c", (root / "real.conf").native()}, nothing.Get());
-}
-
-RealClamd::~RealClamd() {
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-}
-
-bool RealClamd::WaitUntilReady() const {
-  using namespace std::string_literals;
-  return Eventually([&] { return Ask(socket_, "zPING\0"s) == "PONG\0"s; });
-}
-
 Output RunProgram(std::vector<std::string> command) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");

@@ -42,23 +42,6 @@ std::string Ask(const std::filesystem::path& socket, std::string_view request);
 // A content as INSTREAM carries it, with its end.
 std::string Stream(std::string_view content, std::size_t chunk = 64 * 1024);
 
-// The real clamd of this machine in a directory of its own. Killed with its object.
-class RealClamd {
- public:
-  // `settings` are lines of clamd.conf besides those that it needs to run.
-  RealClamd(const TestDirectory& root, const std::filesystem::path& signatures, std::string_view settings);
-  ~RealClamd();
-  RealClamd(const RealClamd&) = delete;
-  RealClamd& operator=(const RealClamd&) = delete;
-
-  bool WaitUntilReady() const;
-  const std::filesystem::path& socket() const { return socket_; }
-
- private:
-  std::filesystem::path socket_;
-  pid_t pid_ = 0;
-};
-
 struct Output {
   int status = -1;
   std::string text;  // standard output and error

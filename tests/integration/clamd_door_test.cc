@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "integration/clamd_door_fixture.h"
+#include "integration/clamd_process.h"
 #include "integration/processes.h"
 
 namespace lazaret::tests {
@@ -23,7 +24,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr std::string_view kRealSettings = "StreamMaxLength 1M\nMaxThreads 4\nCommandReadTimeout 5\nReadTimeout 5";
+const std::vector<std::string> kRealSettings = {"StreamMaxLength 1M", "CommandReadTimeout 5", "ReadTimeout 5"};
 const std::vector<std::string> kSameLimits = {
     "--set", "clamd.stream_max_size=1MiB", "--set", "clamd.command_timeout=5s", "--set", "clamd.read_timeout=5s"};
 
@@ -38,17 +39,19 @@ UniqueFd OpenFile(const std::filesystem::path& path, int flags = O_RDONLY) {
 
 class BesideClamdTest : public ClamdDoorTest {
  protected:
-  void StartBoth(std::string_view settings = kRealSettings, const std::vector<std::string>& arguments = kSameLimits) {
-    real_ = std::make_unique<RealClamd>(root_, root_ / "signatures", settings);
+  void StartBoth(const std::vector<std::string>& settings = kRealSettings,
+                 const std::vector<std::string>& arguments = kSameLimits) {
+    real_ = std::make_unique<ClamdProcess>(root_, "real",
+                                           ClamdOptions{.settings = settings, .signatures = root_ / "signatures"});
     StartDoor(arguments);
-    ASSERT_TRUE(real_->WaitUntilReady());
   }
+  std::filesystem::path real_socket() const { return real_->address().path; }
   void ExpectSame(std::string_view request) {
-    EXPECT_EQ(Comparable(Ask(socket(), request)), Comparable(Ask(real_->socket(), request)))
+    EXPECT_EQ(Comparable(Ask(socket(), request)), Comparable(Ask(real_socket(), request)))
         << testing::PrintToString(std::string(request.substr(0, 100)));
   }
 
-  std::unique_ptr<RealClamd> real_;
+  std::unique_ptr<ClamdProcess> real_;
 };
 
 TEST_F(BesideClamdTest, AnswersRawCommandsAlike) {
@@ -125,7 +128,7 @@ TEST_F(BesideClamdTest, AnswersStreamsAlike) {
        {"zPIN"s, "zINSTREAM\0"s, "zINSTREAM\0\0\0"s, "zINSTREAM\0"s + Stream(eicar).substr(0, 30),
         "zINSTREAM\0"s + Stream(eicar), "zPING\0"s, "zIDSESSION\0zPING\0"s, "zFILDES\0"s, ""s}) {
     std::vector<std::string> answers;
-    for (const auto& path : {socket(), real_->socket()}) {
+    for (const auto& path : {socket(), real_socket()}) {
       ClamdClient client(path);
       client.Send(cut);
       client.CloseSending();
@@ -136,7 +139,7 @@ TEST_F(BesideClamdTest, AnswersStreamsAlike) {
 }
 
 TEST_F(BesideClamdTest, TimesOutAlike) {
-  StartBoth("StreamMaxLength 1M\nCommandReadTimeout 1\nReadTimeout 2",
+  StartBoth({"StreamMaxLength 1M", "CommandReadTimeout 1", "ReadTimeout 2"},
             {"--set", "clamd.command_timeout=1s", "--set", "clamd.read_timeout=2s"});
   for (const std::string& start : {""s, "zPIN"s, "zFILDES\0"s, "zINSTREAM\0\0\0\0\5ab"s, "zIDSESSION\0zPING\0"s}) {
     ExpectSame(start);
@@ -163,7 +166,7 @@ TEST_F(BesideClamdTest, AnswersSessionsAlike) {
         "zDETSTATS\0"s, eicar + "zEND\0"s, clean + eicar + "zPING\0zEND\0"s,
         "zSCAN " + f + "\0zSCAN "s + f + "/clean\0zEND\0"s, "zFILDES\0\0zEND\0"s, "zPING\0zINSTREAM\0\0\x10\0\1"s}) {
     std::vector<std::vector<std::string>> answers;
-    for (const auto& path : {socket(), real_->socket()}) {
+    for (const auto& path : {socket(), real_socket()}) {
       std::string replies = Ask(path, "zIDSESSION\0"s + rest);
       std::ranges::replace(replies, '\0', '\n');
       // They may come in any order.
@@ -173,7 +176,7 @@ TEST_F(BesideClamdTest, AnswersSessionsAlike) {
     EXPECT_EQ(answers[0], answers[1]) << testing::PrintToString(rest.substr(0, 100));
   }
   // The old style is a matter of packets: only when the session has answered does the next one begin.
-  for (const auto& path : {socket(), real_->socket()}) {
+  for (const auto& path : {socket(), real_socket()}) {
     ClamdClient client(path);
     client.Send("nIDSESSION\nnPING\n");
     EXPECT_EQ(client.Receive('\n'), "1: PONG\n");
@@ -221,7 +224,7 @@ TEST_F(BesideClamdTest, AnswersDescriptorsAlike) {
   };
   for (std::size_t i = 0; i < requests.size(); ++i) {
     std::vector<std::string> answers;
-    for (const auto& path : {socket(), real_->socket()}) {
+    for (const auto& path : {socket(), real_socket()}) {
       ClamdClient client(path);
       for (const Piece& piece : requests[i]) client.Send(piece.bytes, piece.fds);
       answers.push_back(Comparable(client.ReceiveAll()));
@@ -243,14 +246,14 @@ TEST_F(BesideClamdTest, GivesClamdscanTheSameLines) {
     ++copied;
   }
   ASSERT_GT(copied, 100u);
-  StartBoth("StreamMaxLength 25M\nMaxThreads 4",
+  StartBoth({"StreamMaxLength 25M"},
             {"--set", "clamd.allow_paths=" + files() + "," + corpus, "--set", "clamd.stream_max_size=25MiB"});
   const auto configuration = [&](const std::string& name, const std::filesystem::path& path) {
     root_.Write(name, fmt::format("LocalSocket {}\nStreamMaxLength 25M\n", path.native()));
     return (root_ / name).native();
   };
   const std::string ours = configuration("ours.conf", socket());
-  const std::string theirs = configuration("theirs.conf", real_->socket());
+  const std::string theirs = configuration("theirs.conf", real_socket());
   const std::vector<std::vector<std::string>> modes = {{},
                                                        {"--fdpass"},
                                                        {"--stream"},
@@ -313,7 +316,7 @@ except Exception as e: print(type(e).__name__, e)
     return RunProgram({"/usr/bin/python3", (root_ / "ask.py").native(), path.native(), files()});
   };
   const Output ours = run(socket());
-  const Output theirs = run(real_->socket());
+  const Output theirs = run(real_socket());
   if (theirs.text.find("No module named") != std::string::npos) GTEST_SKIP() << "python3-pyclamd is not installed";
   EXPECT_EQ(ours.status, 0) << ours.text;
   EXPECT_EQ(ours.text, theirs.text);
@@ -556,6 +559,7 @@ TEST_F(ClamdDoorTest, BoundsConnections) {
     EXPECT_EQ(held.back()->Receive('\0'), "1: PONG\0"s);
   }
   EXPECT_EQ(Ask(socket(), ""), "Too many connections (clamd.max_connections). ERROR\n");
+  EXPECT_EQ(Metric("lazaret_clamd_connections"), 3);
   held.pop_back();
   EXPECT_TRUE(Eventually([&] { return Ask(socket(), "zPING\0"s) == "PONG\0"s; }));
 }
@@ -616,7 +620,7 @@ TEST_F(ClamdDoorTest, AnswersOverTcp) {
   const auto line = server().WaitForLog("listening for clamd clients");
   ASSERT_TRUE(line);
   std::smatch port;
-  ASSERT_TRUE(std::regex_search(*line, port, std::regex("tcp:127\\.0\\.0\\.1:([0-9]+)"))) << *line;
+  ASSERT_TRUE(std::regex_search(*line, port, std::regex("127\\.0\\.0\\.1:([0-9]+)"))) << *line;
   const auto ask = [&](std::string_view request) {
     HttpConnection connection(static_cast<std::uint16_t>(std::stoi(port[1])));
     EXPECT_TRUE(connection.Send(request));
@@ -633,6 +637,15 @@ TEST_F(ClamdDoorTest, AnswersOverTcp) {
       << "to a client that has finished sending, too";
   EXPECT_EQ(ask("zFILDES\0x"s), "No file descriptor received. ERROR\0"s);
   EXPECT_EQ(ask("nSCAN " + files() + "/eicar\n"), files() + "/eicar: Test.Eicar.UNOFFICIAL FOUND\n");
+}
+
+TEST_F(ClamdDoorTest, StandsInFrontOfClamdServers) {
+  const ClamdProcess behind(root_, "behind");
+  Launch(DoorArguments({"--engine", "clamd", behind.Flag(), "--set", "clamd_pool.require_alerts=false"}));
+  ASSERT_TRUE(server().WaitUntilReady());
+  EXPECT_EQ(Ask(socket(), "zINSTREAM\0"s + Stream(EicarWithPrefix(400))), "stream: Test.Eicar.UNOFFICIAL FOUND\0"s);
+  EXPECT_EQ(Ask(socket(), "zINSTREAM\0"s + Stream("nothing")), "stream: OK\0"s);
+  EXPECT_EQ(Ask(socket(), "zSCAN " + files() + "/eicar\0"s), files() + "/eicar: Test.Eicar.UNOFFICIAL FOUND\0"s);
 }
 
 TEST_F(ClamdDoorTest, RefusesReloadWhenToldSo) {

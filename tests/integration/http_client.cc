@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/unix_socket.h"
 #include "integration/processes.h"
 
 namespace lazaret::tests {
@@ -38,8 +39,7 @@ Result<HttpResponse> ParseHead(std::string_view head) {
   return response;
 }
 
-Result<HttpResponse> Ask(std::uint16_t port, const std::string& request) {
-  HttpConnection connection(port);
+Result<HttpResponse> AskOn(HttpConnection connection, const std::string& request) {
   // A server that refuses early may not take all of it; the answer says why.
   (void)connection.Send(request);
   return connection.Receive();
@@ -86,6 +86,9 @@ UniqueFd Connect(std::uint16_t port) {
 }
 
 HttpConnection::HttpConnection(std::uint16_t port) : socket_(Connect(port)) {}
+
+HttpConnection::HttpConnection(const std::filesystem::path& socket)
+    : socket_(ConnectToUnixSocket(socket).value_or(UniqueFd())) {}
 
 Result<void> HttpConnection::Send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -145,10 +148,17 @@ std::string MakeRequest(std::string_view method, std::string_view target, const 
   return request;
 }
 
-Result<HttpResponse> Get(std::uint16_t port, std::string_view target) { return Ask(port, MakeRequest("GET", target)); }
+Result<HttpResponse> Get(std::uint16_t port, std::string_view target) {
+  return AskOn(HttpConnection(port), MakeRequest("GET", target));
+}
 
 Result<HttpResponse> Post(std::uint16_t port, std::string_view target, std::string_view body, const Headers& headers) {
-  return Ask(port, MakeRequest("POST", target, headers, body));
+  return AskOn(HttpConnection(port), MakeRequest("POST", target, headers, body));
+}
+
+Result<HttpResponse> Ask(const std::filesystem::path& socket, std::string_view method, std::string_view target,
+                         std::optional<std::string_view> body) {
+  return AskOn(HttpConnection(socket), MakeRequest(method, target, {}, body));
 }
 
 std::string Chunked(std::string_view body, std::size_t size) {

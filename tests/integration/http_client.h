@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,10 +33,11 @@ Result<std::optional<HttpResponse>> TakeResponse(std::string& received, bool to_
 // A descriptor of a connection to 127.0.0.1; empty when nobody listens there.
 UniqueFd Connect(std::uint16_t port);
 
-// One connection to 127.0.0.1. Every wait ends with kTimeout after a minute.
+// One connection to 127.0.0.1, or to a Unix socket. Every wait ends with kTimeout after a minute.
 class HttpConnection {
  public:
   explicit HttpConnection(std::uint16_t port);
+  explicit HttpConnection(const std::filesystem::path& socket);
 
   // kDisconnected when the server does not take the bytes any more.
   Result<void> Send(std::string_view bytes);
@@ -68,6 +70,10 @@ std::string MakeRequest(std::string_view method, std::string_view target, const 
 Result<HttpResponse> Get(std::uint16_t port, std::string_view target);
 Result<HttpResponse> Post(std::uint16_t port, std::string_view target, std::string_view body,
                           const Headers& headers = {});
+
+// The same over a Unix socket, with any method.
+Result<HttpResponse> Ask(const std::filesystem::path& socket, std::string_view method, std::string_view target,
+                         std::optional<std::string_view> body = std::nullopt);
 
 // `body` in the chunked coding (RFC 9112 7.1), in chunks of `size` bytes.
 std::string Chunked(std::string_view body, std::size_t size);

@@ -61,8 +61,10 @@ TEST_F(RestLoad, EndsAScanThatNobodyWaitsForAnyMore) {
 TEST_F(RestLoad, NoticesThatAClientLeavesBehindAPipelinedRequest) {
   StartWithHooks({"--scanners", "1"});
   HttpConnection client(port());
-  ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang")) + MakeRequest("GET", "/healthz")));
+  ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang"))));
   ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
+  // Not before: what comes along with the first request is read with it and hides nothing.
+  ASSERT_TRUE(client.Send(MakeRequest("GET", "/healthz")));
   client.CloseSending();
   EXPECT_TRUE(MetricBecomes(kCancelled, 1));
 }

@@ -1,0 +1,118 @@
+#include "config/help.h"
+
+namespace lazaret::config {
+
+const std::string_view kHelp =
+    R"(lazaret - a virus scanning service: send it a file, learn whether it is clean.
+
+Usage:
+  lazaret serve [OPTION]...            run the service
+  lazaret config check [OPTION]...     show every setting in use and where it comes from, or what is wrong
+  lazaret config sample                print a commented configuration file
+  lazaret jobs list [OPTION]...        show the submitted scans of the service that runs, dead letters included
+  lazaret jobs show ID...              show all about a job
+  lazaret jobs retry ID...             let a dead letter begin again
+  lazaret jobs drop ID...              forget a job and its content
+  lazaret version [--json]             print the versions
+  lazaret COMMAND --help               more about one command
+
+Examples:
+  lazaret serve --data ./data --test-signatures
+  lazaret config sample > lazaret.toml
+  lazaret config check --config lazaret.toml
+  lazaret serve --config lazaret.toml --listen 0.0.0.0:8484 --listen [::]:8484
+
+Exit status: 0 when all went well, 1 when the service or the command failed, 2 when the command line or the configuration
+is wrong, 3 when there is no such job.
+)";
+
+const std::string_view kServeHelp =
+    R"(lazaret serve - run the scanning service until SIGTERM.
+
+Usage:
+  lazaret serve [--config FILE] [OPTION]... [--set KEY=VALUE]...
+
+Examples:
+  lazaret serve --data ./data --test-signatures
+  lazaret serve --config /etc/lazaret/lazaret.toml
+  lazaret serve --listen 0.0.0.0:8484 --max-size 500MB --set http.idle_timeout=2m
+  LAZARET_HTTP_MAX_CONNECTIONS=20000 lazaret serve --log-format json
+
+Options:
+  --config FILE      read settings from this TOML file; LAZARET_CONFIG may name it, too
+  --set KEY=VALUE    set any of the settings below; may be repeated
+  -h, --help         show this text
+
+Every setting can be given in the file, then in the environment, then on the command line; the later one counts.
+The variable for http.max_connections is LAZARET_HTTP_MAX_CONNECTIONS. Sizes: 64KiB, 2GiB, 500MB or bytes.
+Times: 500ms, 30s, 5m, 2h, 7d. Lists: separated by commas, or by repeating the flag.
+
+Settings:
+)";
+
+const std::string_view kCheckHelp =
+    R"(lazaret config check - show every setting in use and where it comes from, or everything that is wrong.
+
+Usage:
+  lazaret config check [--config FILE] [--json] [OPTION]... [--set KEY=VALUE]...
+
+Takes the options of lazaret serve (see lazaret serve --help) and reads the same environment. Nothing is started.
+Exit status: 0 when the configuration is valid, 2 when it is not.
+)";
+
+const std::string_view kConfigHelp =
+    R"(lazaret config - look at the configuration.
+
+Usage:
+  lazaret config check [--config FILE] [--json] [OPTION]...   show every setting in use, or what is wrong
+  lazaret config sample                                       print a commented configuration file
+)";
+
+const std::string_view kSampleHelp =
+    R"(lazaret config sample - print a configuration file that holds every setting, commented out, at its default.
+
+Usage:
+  lazaret config sample > lazaret.toml
+)";
+
+const std::string_view kVersionHelp =
+    R"(lazaret version - print the version of lazaret and of the parts that it is made of.
+
+Usage:
+  lazaret version [--json]
+)";
+
+const std::string_view kJobsHelp =
+    R"(lazaret jobs - the submitted scans of the service that runs on this machine.
+
+Usage:
+  lazaret jobs list [--state STATE] [--limit NUMBER] [OPTION]...   show jobs, the newest first
+  lazaret jobs show ID... [OPTION]...                              show all about a job
+  lazaret jobs retry ID... [OPTION]...                             let a dead letter begin again from nothing
+  lazaret jobs drop ID... [OPTION]...                              forget a job, its content and its callbacks
+
+Examples:
+  lazaret jobs list --state dead
+  lazaret jobs show 275a021b
+  lazaret jobs retry 275a021b 8c1d99e0
+  lazaret jobs list --state dead --limit 10000 --json | jq -r '.jobs[].id' | xargs -r lazaret jobs retry
+  lazaret jobs drop 275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f --data /srv/lazaret
+
+Options:
+  --state STATE      only jobs that are queued, scanning, done or dead (list)
+  --limit NUMBER     at most so many, 1 to 10000; default 100 (list)
+  --json             print the service's JSON, one line an id for show, retry and drop
+  --data DIR         the data directory of the service that is meant
+  --config FILE      take it from this file; LAZARET_CONFIG may name it, and LAZARET_DATA the directory itself
+  -h, --help         show this text
+
+ID is the scan id, or its beginning, 8 digits or more, when no other of fewer than 10000 jobs begins like that.
+A job of any state may be dropped: who waits for its verdict waits in vain. A dead letter can be retried as long as its
+content is kept (see lazaret jobs show).
+
+The commands talk to the service over control.sock in its data directory, which only the service's user and root may open.
+Exit status: 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong, 3 when
+there is no such job.
+)";
+
+}  // namespace lazaret::config

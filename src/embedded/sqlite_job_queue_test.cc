@@ -1,0 +1,588 @@
+#include "embedded/sqlite_job_queue.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "embedded/job_queue_samples.h"
+
+namespace lazaret::embedded {
+namespace {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr std::size_t kSmall = 100;
+constexpr std::size_t kLarge = 100'000;  // more than lies in the database
+
+TEST_F(SqliteJobQueueTest, RemembersAcrossRestarts) {
+  Open();
+  for (const std::size_t size : {std::size_t{0}, kSmall, std::size_t{65536}, kLarge}) {
+    jobs_->Submit(SampleJob(size, size), Callback{"https://a.example/" + std::to_string(size), "name"});
+    clock_.Advance(milliseconds(1));
+  }
+  jobs_->Finish(jobs_->MustTake().lease);
+  JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, milliseconds(100), "it crashed"));
+  JobDriver::Expect(queue_->Add(SampleDigest(5), SampleInfected(clock_), {"https://b.example/", ""}));
+  const JobCounts before = queue_->Counts();
+  clock_.Advance(milliseconds(50));
+
+  Open();
+  const JobCounts counts = queue_->Counts();
+  EXPECT_EQ(counts.queued, 3u);
+  EXPECT_EQ(counts.done, 1u);
+  EXPECT_EQ(counts.bytes, before.bytes);
+  EXPECT_EQ(counts.oldest, before.oldest);
+  EXPECT_EQ(queue_->waiting(), 2u);
+  const Job done = jobs_->MustFind(SampleJob(0, 0)->digest());
+  ASSERT_NE(done.verdict, nullptr);
+  EXPECT_EQ(done.verdict->kind(), VerdictKind::kInfected);
+  const Job paused = jobs_->MustFind(SampleJob(kSmall)->digest());
+  EXPECT_EQ(paused.attempts, 1u);
+  EXPECT_EQ(paused.note, "it crashed");
+  for (const std::size_t size : {std::size_t{65536}, kLarge}) {
+    LeasedJob job = jobs_->MustTake();
+    ASSERT_TRUE(job.content) << job.content.error().what;
+    ExpectWhole(**job.content, SampleBytes(size, size));
+    jobs_->Finish(job.lease);
+  }
+  EXPECT_FALSE(jobs_->Take()) << "the pause goes on";
+  clock_.Advance(milliseconds(50));
+  jobs_->Finish(jobs_->MustTake().lease);
+  std::set<std::string> urls;
+  for (int i = 0; i < 5; ++i)
+    urls.insert(Await(queue_->TakeDue(seconds(10), clock_.SteadyNow())).value()->callback.url);
+  EXPECT_THAT(urls, ElementsAre("https://a.example/0", "https://a.example/100", "https://a.example/100000",
+                                "https://a.example/65536", "https://b.example/"));
+}
+
+TEST_F(SqliteJobQueueTest, LeasesEndWithTheProcess) {
+  Open();
+  jobs_->Submit(SampleJob(1));
+  jobs_->Submit(SampleJob(2));
+  const Lease first = jobs_->MustTake().lease;
+  jobs_->Submit(SampleJob(3));  // and the lease is on the disk
+  std::set<std::uint64_t> tokens = {first.token};
+  for (std::uint32_t lost = 1; lost <= 3; ++lost) {
+    Open();
+    EXPECT_EQ(queue_->Counts().leased, 0u);
+    EXPECT_EQ(queue_->Counts().queued, 3u);
+    EXPECT_EQ(JobDriver::ErrorOf(queue_->Finish(first, SampleClean(clock_), JobState::kDone)), Errc::kNotFound);
+    const LeasedJob again = jobs_->MustTake();
+    EXPECT_EQ(again.lease.id, first.id);
+    EXPECT_EQ(again.lost, lost);
+    EXPECT_EQ(again.attempts, 0u);
+    EXPECT_TRUE(tokens.insert(again.lease.token).second) << "a token came again";
+    jobs_->Submit(SampleJob(1));
+    JobDriver::Expect(queue_->Drop(SampleJob(3)->digest()));
+    jobs_->Submit(SampleJob(3));
+  }
+}
+
+TEST_F(SqliteJobQueueTest, AFileGoesWithItsJob) {
+  Open();
+  jobs_->Submit(SampleJob(1, 65536));
+  EXPECT_THAT(Files(), IsEmpty()) << "small ones lie in the database";
+  jobs_->Submit(SampleJob(2, 65537));
+  EXPECT_THAT(Files(), ElementsAre(StartsWith(SampleJob(2, 65537)->digest().Hex() + ".")));
+  jobs_->Submit(SampleJob(2, 65537));
+  EXPECT_THAT(Files(), SizeIs(1));
+  jobs_->Finish(jobs_->MustTake().lease);
+  EXPECT_EQ(Query("SELECT count(*) FROM contents"), 0);
+  LeasedJob job = jobs_->MustTake();
+  jobs_->Finish(job.lease, JobState::kDead);
+  EXPECT_THAT(Files(), SizeIs(1));
+  const auto first = Files();
+  jobs_->Submit(SampleJob(2, 65537));
+  EXPECT_THAT(Files(), SizeIs(1));
+  EXPECT_NE(Files(), first) << "another submit, another file";
+  jobs_->Finish(jobs_->MustTake().lease);
+  EXPECT_THAT(Files(), IsEmpty());
+  ASSERT_TRUE(job.content);
+  ExpectWhole(**job.content, SampleBytes(2, 65537));
+  jobs_->Submit(SampleJob(3, kLarge));
+  JobDriver::Expect(queue_->Drop(SampleJob(3, kLarge)->digest()));
+  EXPECT_THAT(Files(), IsEmpty());
+  EXPECT_EQ(Query("SELECT count(*) FROM contents"), 0);
+}
+
+TEST_F(SqliteJobQueueTest, FilesThatAreNotTakenDoNotStay) {
+  settings_.policy.max_callbacks = 0;
+  settings_.policy.max_jobs = 1;
+  Open();
+  EXPECT_EQ(jobs_->SubmitError(SampleJob(1, kLarge), Callback{"https://a.example", ""}), Errc::kOverloaded);
+  EXPECT_THAT(Files(), IsEmpty());
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { Await(queue_->Submit(SampleJob(1, kLarge), std::nullopt)); });
+  threads.emplace_back([&] { Await(queue_->Submit(SampleJob(2, kLarge), std::nullopt)); });
+  threads.clear();
+  EXPECT_THAT(Files(), SizeIs(1));
+}
+
+TEST_F(SqliteJobQueueTest, DeletesOnlyItsOwnFilesThatNoJobHas) {
+  Open();
+  jobs_->Submit(SampleJob(1, kLarge));
+  const auto kept = Files();
+  Close();
+  const std::string hex = SampleJob(1, kLarge)->digest().Hex();
+  const std::string strangers[] = {"README",
+                                   hex,
+                                   hex + ".txt",
+                                   hex + ".00000000000000001",
+                                   hex + ".000000000000000G",
+                                   "." + hex + ".0000000000000001"};
+  const std::string orphans[] = {hex + ".0000000000000001", SampleDigest(3).Hex() + ".ffffffffffffffff",
+                                 SampleDigest(3).Hex() + kept[0].substr(64)};
+  for (const auto& names :
+       {std::vector(std::begin(strangers), std::end(strangers)), std::vector(std::begin(orphans), std::end(orphans))}) {
+    for (const std::string& name : names) UniqueFd(::creat((settings_.directory / name).c_str(), 0600));
+  }
+  Open();
+  std::vector<std::string> expected(std::begin(strangers), std::end(strangers));
+  expected.push_back(kept[0]);
+  EXPECT_THAT(Files(), testing::UnorderedElementsAreArray(expected));
+  LeasedJob job = jobs_->MustTake();
+  EXPECT_TRUE(job.content);
+}
+
+// A content in a file of this directory, as the spool has them, or with a name.
+class FileSample final : public Content {
+ public:
+  FileSample(const std::string& directory, std::string bytes, bool with_name)
+      : bytes_(std::move(bytes)), digest_(Sha256::Of(AsBytes(bytes_))) {
+    const std::string name = directory + "/sample";
+    const UniqueFd file(with_name ? ::open(name.c_str(), O_RDWR | O_CREAT, 0600)
+                                  : ::open(directory.c_str(), O_RDWR | O_TMPFILE, 0600));
+    if (!WriteAll(file.Get(), AsBytes(bytes_), "writing")) throw std::runtime_error("writing a sample");
+    fd_ = UniqueFd(::open(("/proc/self/fd/" + std::to_string(file.Get())).c_str(), O_RDONLY));
+  }
+  const Digest& digest() const override { return digest_; }
+  std::uint64_t size() const override { return bytes_.size(); }
+  Result<int> Descriptor() override { return fd_.Get(); }
+  ino_t Inode() const {
+    struct stat file{};
+    EXPECT_EQ(::fstat(fd_.Get(), &file), 0);
+    return file.st_ino;
+  }
+
+ private:
+  const std::string bytes_;
+  const Digest digest_;
+  UniqueFd fd_;
+};
+
+ino_t InodeOf(const fs::path& path) {
+  struct stat file{};
+  EXPECT_EQ(::stat(path.c_str(), &file), 0);
+  return file.st_ino;
+}
+
+TEST_F(SqliteJobQueueTest, AFileWithoutANameGetsOne) {
+  Open();
+  const auto content = std::make_shared<FileSample>(directory_.path(), SampleBytes(1, kLarge), false);
+  jobs_->Submit(content);
+  ASSERT_THAT(Files(), SizeIs(1));
+  EXPECT_EQ(InodeOf(settings_.directory / Files()[0]), content->Inode()) << "it was copied";
+  jobs_->Finish(jobs_->MustTake().lease);
+  EXPECT_THAT(Files(), IsEmpty());
+  // It had a name before and cannot get another one.
+  EXPECT_EQ(jobs_->Submit(content), Submitted::kQueued);
+  ASSERT_THAT(Files(), SizeIs(1));
+  EXPECT_NE(InodeOf(settings_.directory / Files()[0]), content->Inode());
+  LeasedJob job = jobs_->MustTake();
+  ASSERT_TRUE(job.content);
+  ExpectWhole(**job.content, SampleBytes(1, kLarge));
+}
+
+TEST_F(SqliteJobQueueTest, AFileWithANameIsCopied) {
+  Open();
+  const auto content = std::make_shared<FileSample>(directory_.path(), SampleBytes(1, kLarge), true);
+  jobs_->Submit(content);
+  ASSERT_THAT(Files(), SizeIs(1));
+  EXPECT_NE(InodeOf(settings_.directory / Files()[0]), content->Inode()) << "others could change it through its name";
+}
+
+TEST_F(SqliteJobQueueTest, SmallContentsOfFilesAreReadIntoTheDatabase) {
+  Open();
+  jobs_->Submit(std::make_shared<FileSample>(directory_.path(), SampleBytes(1, 5000), false));
+  EXPECT_THAT(Files(), IsEmpty());
+  LeasedJob job = jobs_->MustTake();
+  ASSERT_TRUE(job.content);
+  ExpectWhole(**job.content, SampleBytes(1, 5000));
+}
+
+TEST_F(SqliteJobQueueTest, ADamagedContentIsCorruptAndNeverHandedOut) {
+  const auto flip = [](const fs::path& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDWR));
+    EXPECT_EQ(::pwrite(fd.Get(), "\xFF", 1, kLarge / 2), 1);
+  };
+  const std::vector<std::function<void(const fs::path&)>> damages = {
+      flip,
+      [](const fs::path& path) { EXPECT_EQ(::truncate(path.c_str(), kLarge - 1), 0); },
+      [](const fs::path& path) { EXPECT_EQ(::truncate(path.c_str(), kLarge + 1), 0); },
+      [](const fs::path& path) { EXPECT_EQ(::truncate(path.c_str(), 0), 0); },
+      [](const fs::path& path) { fs::remove(path); },
+      [](const fs::path& path) {
+        fs::rename(path, path.parent_path() / "moved");
+        fs::create_symlink("moved", path);
+      },
+      [](const fs::path& path) {
+        fs::remove(path);
+        fs::create_directory(path);
+      },
+  };
+  for (std::size_t i = 0; i < damages.size(); ++i) {
+    Open();
+    jobs_->Submit(SampleJob(i, kLarge));
+    const auto files = Files();
+    damages[i](settings_.directory /
+               *std::ranges::find_if(files, [](const std::string& name) { return name.size() == 64 + 1 + 16; }));
+    const LeasedJob job = jobs_->MustTake();
+    ASSERT_FALSE(job.content) << i;
+    EXPECT_EQ(job.content.error().code, Errc::kCorrupt) << i;
+    EXPECT_THAT(job.content.error().what, HasSubstr(SampleJob(i, kLarge)->digest().Hex())) << i;
+    jobs_->Finish(job.lease, JobState::kDead);
+    EXPECT_EQ(jobs_->MustFind(job.lease.id).state, JobState::kDead);
+    JobDriver::Expect(queue_->Drop(job.lease.id));
+    Close();
+    fs::remove_all(settings_.directory);
+  }
+}
+
+TEST_F(SqliteJobQueueTest, ADamagedRowOfContentIsCorrupt) {
+  for (const std::string damage :
+       {"UPDATE contents SET bytes = CAST('x' || substr(bytes, 2) AS BLOB)",
+        "UPDATE contents SET bytes = CAST(bytes || 'x' AS BLOB)", "UPDATE contents SET bytes = x''",
+        "DELETE FROM contents", "UPDATE jobs SET content = 0", "UPDATE jobs SET size = size + 1 WHERE state = 1",
+        "UPDATE jobs SET content = 2"}) {
+    Open();
+    const Digest id = SampleJob(1)->digest();
+    jobs_->Submit(SampleJob(1));
+    Run(damage);
+    const LeasedJob job = jobs_->MustTake();
+    ASSERT_FALSE(job.content) << damage;
+    EXPECT_EQ(job.content.error().code, Errc::kCorrupt) << damage;
+    jobs_->Finish(job.lease, JobState::kDead);
+    JobDriver::Expect(queue_->Drop(id));
+    EXPECT_TRUE(queue_->CheckRoom(1)) << "one content is not the queue";
+  }
+}
+
+TEST_F(SqliteJobQueueTest, ADamagedVerdictIsCorruptAndNeverAVerdict) {
+  Open();
+  const Digest id = SampleJob(1)->digest();
+  for (const std::string damage :
+       {"UPDATE jobs SET verdict = x'01'", "UPDATE jobs SET verdict = NULL", "UPDATE jobs SET finished_at = NULL",
+        "UPDATE jobs SET verdict = CAST(substr(verdict, 1, 20) || 'x' || substr(verdict, 22) AS BLOB)",
+        "UPDATE jobs SET state = 1, lane = 1", "UPDATE jobs SET state = 7"}) {
+    jobs_->SubmitAndFinish(SampleJob(1));
+    Run(damage);
+    const auto found = Await(queue_->Find(id));
+    ASSERT_FALSE(found) << damage;
+    EXPECT_EQ(found.error().code, Errc::kCorrupt) << damage;
+    EXPECT_THAT(found.error().what, HasSubstr(id.Hex())) << damage;
+    EXPECT_TRUE(queue_->CheckRoom(1)) << "one verdict is not the queue";
+    Run("DELETE FROM jobs");
+    Open();
+  }
+}
+
+TEST_F(SqliteJobQueueTest, AMessageThatCannotBeReadIsDropped) {
+  Open();
+  for (std::size_t i = 1; i <= 2; ++i) {
+    JobDriver::Expect(queue_->Add(SampleDigest(i), SampleInfected(clock_), {"https://a.example/", ""}));
+  }
+  Run("UPDATE messages SET verdict = x'0102' WHERE number = 1");
+  const auto delivery = Await(queue_->TakeDue(seconds(1), clock_.SteadyNow()));
+  ASSERT_TRUE(delivery && *delivery);
+  EXPECT_EQ((*delivery)->id, SampleDigest(2));
+  JobDriver::Expect(queue_->Close((*delivery)->number));
+  EXPECT_EQ(queue_->waiting(), 0u);
+}
+
+TEST_F(SqliteJobQueueTest, ForgottenJobsLeaveNothingBehind) {
+  settings_.policy.keep_done = settings_.policy.keep_dead = milliseconds(1000);
+  Open();
+  for (std::size_t i = 0; i < 30; ++i) {
+    jobs_->SubmitAndFinish(SampleJob(i, i % 2 == 0 ? kSmall : kLarge), i % 3 == 0 ? JobState::kDead : JobState::kDone);
+  }
+  EXPECT_THAT(Files(), SizeIs(5));
+  clock_.Advance(milliseconds(1000));
+  jobs_->Submit(SampleJob(99));
+  EXPECT_EQ(Query("SELECT count(*) FROM jobs"), 1);
+  EXPECT_EQ(Query("SELECT count(*) FROM contents"), 1);
+  EXPECT_THAT(Files(), IsEmpty());
+  EXPECT_EQ(queue_->Counts().dead + queue_->Counts().done, 0u);
+}
+
+TEST_F(SqliteJobQueueTest, ATighterPolicyHoldsForWhatIsThere) {
+  Open();
+  for (std::size_t i = 0; i < 10; ++i) {
+    jobs_->SubmitAndFinish(SampleJob(i), i % 2 == 0 ? JobState::kDead : JobState::kDone);
+    clock_.Advance(milliseconds(1));
+  }
+  settings_.policy.max_done = 2;
+  settings_.policy.max_dead = 3;
+  settings_.policy.max_dead_bytes = 2 * kSmall;
+  Open();
+  jobs_->Submit(SampleJob(99));
+  EXPECT_EQ(queue_->Counts().done, 2u);
+  EXPECT_EQ(queue_->Counts().dead, 3u);
+  EXPECT_EQ(Query("SELECT count(*) FROM contents"), 3);
+  EXPECT_FALSE(jobs_->MustFind(SampleJob(4)->digest()).has_content);
+  EXPECT_TRUE(jobs_->MustFind(SampleJob(8)->digest()).has_content);
+}
+
+// With the time of the system: nothing but the writer's own timer makes these happen.
+class SqliteJobQueueTimers : public SqliteJobQueueTest {
+ protected:
+  void OpenNow() {
+    queue_ = MustOpenQueue(settings_, pool_, system_, log_);
+    jobs_ = std::make_unique<JobDriver>(*queue_, system_);
+  }
+  LeasedJob Wait() {
+    auto job = Await(queue_->Take(JobKind::kAny, SteadyTime::max()));
+    if (!job || !*job) throw std::runtime_error("no job");
+    return **std::move(job);
+  }
+  SystemClock system_;
+};
+
+TEST_F(SqliteJobQueueTimers, TheEndOfAPauseEndsAWait) {
+  OpenNow();
+  jobs_->Submit(SampleJob(1));
+  for (std::uint32_t attempts = 1; attempts < 4; ++attempts) {
+    JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, milliseconds(30), ""));
+    const LeasedJob job = Wait();
+    EXPECT_EQ(job.attempts, attempts);
+    JobDriver::Expect(queue_->Release(job.lease));
+  }
+}
+
+TEST_F(SqliteJobQueueTimers, TheEndOfALeaseEndsAWait) {
+  settings_.policy.lease = milliseconds(30);
+  OpenNow();
+  jobs_->Submit(SampleJob(1));
+  jobs_->MustTake();
+  for (std::uint32_t lost = 1; lost < 4; ++lost) EXPECT_EQ(Wait().lost, lost);
+}
+
+TEST_F(SqliteJobQueueTimers, AMessageThatWasPostponedEndsAWait) {
+  OpenNow();
+  JobDriver::Expect(queue_->Add(SampleDigest(1), SampleInfected(system_), {"https://a.example/", ""}));
+  for (std::uint32_t attempts = 0; attempts < 3; ++attempts) {
+    const auto delivery = Await(queue_->TakeDue(seconds(100), SteadyTime::max()));
+    ASSERT_TRUE(delivery && *delivery);
+    EXPECT_EQ((*delivery)->attempts, attempts);
+    JobDriver::Expect(queue_->Postpone((*delivery)->number, milliseconds(20)));
+  }
+  const auto leased = Await(queue_->TakeDue(milliseconds(20), SteadyTime::max()));
+  const auto again = Await(queue_->TakeDue(milliseconds(20), SteadyTime::max()));
+  EXPECT_EQ(again.value()->number, leased.value()->number);
+}
+
+TEST_F(SqliteJobQueueTimers, ForgetsWhenIdle) {
+  settings_.policy.keep_done = milliseconds(20);
+  OpenNow();
+  for (std::size_t i = 0; i < 250; ++i) jobs_->SubmitAndFinish(SampleJob(i, 10 + i));
+  while (queue_->Counts().done > 0) std::this_thread::yield();
+  EXPECT_EQ(Query("SELECT count(*) FROM jobs"), 0);
+}
+
+TEST_F(SqliteJobQueueTest, SmallJobsGoToThoseWhoTakeNoOthers) {
+  Open();
+  settings_.policy.small_size = kSmall;
+  Open();
+  asio::io_context io;
+  const auto never = clock_.SteadyNow() + std::chrono::hours(1);
+  auto any = asio::co_spawn(io, queue_->Take(JobKind::kAny, never), asio::use_future);
+  io.run_for(milliseconds(10));
+  auto small = asio::co_spawn(io, queue_->Take(JobKind::kSmall, never), asio::use_future);
+  io.run_for(milliseconds(10));
+  jobs_->Submit(SampleJob(1, kSmall));
+  jobs_->Submit(SampleJob(2, kLarge));
+  io.restart();
+  io.run();
+  EXPECT_EQ(small.get().value()->lease.id, SampleJob(1, kSmall)->digest());
+  EXPECT_EQ(any.get().value()->lease.id, SampleJob(2, kLarge)->digest());
+}
+
+// Starts `count` submits while another connection holds the write lock; returns how each ended.
+template <class Submit>
+std::vector<Result<Submitted>> SubmitBehindALock(const std::string& file, std::size_t count, Submit submit) {
+  auto other = MustConnect(file);
+  EXPECT_TRUE(other.Execute("BEGIN IMMEDIATE"));
+  asio::io_context io;
+  std::vector<std::future<Result<Submitted>>> submits;
+  for (std::size_t i = 0; i < count; ++i) submits.push_back(asio::co_spawn(io, submit(i), asio::use_future));
+  io.poll();
+  EXPECT_TRUE(other.Execute("COMMIT"));
+  io.restart();
+  io.run();
+  std::vector<Result<Submitted>> results;
+  for (auto& one : submits) results.push_back(one.get());
+  return results;
+}
+
+TEST_F(SqliteJobQueueTest, CommitsConcurrentSubmitsTogether) {
+  Open();
+  const auto before = queue_->stats();
+  const auto results =
+      SubmitBehindALock(File(), 500, [&](std::size_t i) { return queue_->Submit(SampleJob(i), std::nullopt); });
+  for (const auto& submitted : results) EXPECT_TRUE(submitted);
+  EXPECT_EQ(queue_->stats().writes - before.writes, 500u);
+  EXPECT_LE(queue_->stats().write_groups - before.write_groups, 2u);
+  EXPECT_EQ(queue_->Counts().queued, 500u);
+}
+
+TEST_F(SqliteJobQueueTest, AChangeThatFailsUndoesOnlyItself) {
+  settings_.policy.max_callbacks = 1;
+  settings_.policy.max_bytes = 10'000;
+  Open();
+  jobs_->Submit(SampleJob(0), Callback{"https://a.example/", ""});
+  const auto results = SubmitBehindALock(File(), 30, [&](std::size_t i) {
+    if (i % 3 == 0) return queue_->Submit(SampleJob(0), Callback{"https://b.example/" + std::to_string(i), ""});
+    if (i % 3 == 1) return queue_->Submit(SampleJob(i, 9901), std::nullopt);
+    return queue_->Submit(SampleJob(i), Callback{"https://a.example/", ""});
+  });
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (i % 3 == 2) {
+      EXPECT_TRUE(results[i]) << i;
+    } else {
+      EXPECT_EQ(results[i].error().code, Errc::kOverloaded) << i;
+    }
+  }
+  EXPECT_EQ(queue_->Counts().queued, 11u);
+  EXPECT_EQ(queue_->Counts().bytes, 11u * 100);
+  EXPECT_EQ(Query("SELECT count(*) FROM jobs"), 11);
+  EXPECT_EQ(Query("SELECT count(*) FROM contents"), 11);
+  EXPECT_EQ(Query("SELECT count(*) FROM callbacks"), 11);
+}
+
+TEST_F(SqliteJobQueueTest, RefusesToQueueMoreSubmitsThanItMay) {
+  settings_.max_queued = 20;
+  Open();
+  jobs_->Submit(SampleJob(100));
+  const Lease lease = jobs_->MustTake().lease;
+  std::future<Result<void>> finished;
+  asio::io_context io;
+  {
+    auto other = MustConnect(File());
+    ASSERT_TRUE(other.Execute("BEGIN IMMEDIATE"));
+    std::vector<std::future<Result<Submitted>>> submits;
+    for (std::size_t i = 0; i < 22; ++i) {
+      submits.push_back(asio::co_spawn(io, queue_->Submit(SampleJob(i), std::nullopt), asio::use_future));
+    }
+    finished = asio::co_spawn(io, queue_->Finish(lease, SampleClean(clock_), JobState::kDone), asio::use_future);
+    io.poll();
+    ASSERT_TRUE(other.Execute("COMMIT"));
+    io.restart();
+    io.run();
+    for (std::size_t i = 0; i < 22; ++i) {
+      const auto submitted = submits[i].get();
+      EXPECT_EQ(submitted.has_value(), i < 20) << i;
+      if (!submitted) EXPECT_EQ(submitted.error().code, Errc::kOverloaded);
+    }
+  }
+  EXPECT_TRUE(finished.get()) << "the end of a job is never refused";
+  jobs_->Submit(SampleJob(20));
+}
+
+TEST_F(SqliteJobQueueTest, ClosingWritesWhatIsQueued) {
+  asio::io_context io;
+  std::vector<std::future<Result<Submitted>>> submits;
+  Open();
+  {
+    auto other = MustConnect(File());
+    ASSERT_TRUE(other.Execute("BEGIN IMMEDIATE"));
+    for (std::size_t i = 0; i < 50; ++i) {
+      submits.push_back(asio::co_spawn(io, queue_->Submit(SampleJob(i), std::nullopt), asio::use_future));
+    }
+    io.poll();
+    ASSERT_TRUE(other.Execute("COMMIT"));
+  }
+  Close();
+  EXPECT_EQ(Query("SELECT count(*) FROM jobs"), 50);
+  io.restart();
+  io.run();
+  for (auto& submit : submits) EXPECT_TRUE(submit.get());
+}
+
+TEST_F(SqliteJobQueueTest, RefusesTooManyMessages) {
+  settings_.max_messages = 3;
+  Open();
+  const auto to = [](std::size_t i) { return Callback{"https://a.example/" + std::to_string(i), ""}; };
+  jobs_->Submit(SampleJob(1), to(1));
+  jobs_->Submit(SampleJob(1), to(2));
+  JobDriver::Expect(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3)));
+  EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
+  EXPECT_EQ(jobs_->Submit(SampleJob(1), to(1)), Submitted::kAttached);
+  EXPECT_EQ(JobDriver::ErrorOf(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3))), Errc::kOverloaded);
+  EXPECT_EQ(jobs_->Submit(SampleJob(2)), Submitted::kQueued);
+  jobs_->Finish(jobs_->MustTake().lease);
+  EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
+  JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
+  EXPECT_EQ(jobs_->Submit(SampleJob(2), to(4)), Submitted::kAttached);
+}
+
+TEST_F(SqliteJobQueueTest, LongNotesAreCut) {
+  Open();
+  jobs_->Submit(SampleJob(1));
+  JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, milliseconds(0), std::string(1024, 'x')));
+  EXPECT_EQ(jobs_->MustFind(SampleJob(1)->digest()).note.size(), 1024u);
+  JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, milliseconds(0), std::string(1025, 'x')));
+  EXPECT_EQ(jobs_->MustFind(SampleJob(1)->digest()).note.size(), 1024u);
+}
+
+TEST_F(SqliteJobQueueTest, SaysWhatToDoAboutAFileThatIsNotItsOwn) {
+  ASSERT_TRUE(MustConnect(File()).Execute("CREATE TABLE notes(text)"));
+  const Error error = OpenError();
+  EXPECT_EQ(error.code, Errc::kInternal);
+  EXPECT_EQ(error.what, File() + " is a database of another program; configure another path for the job queue");
+}
+
+TEST_F(SqliteJobQueueTest, SaysWhatToDoAboutANewerFile) {
+  Open();
+  Close();
+  Run("PRAGMA user_version=2");
+  const Error error = OpenError();
+  EXPECT_EQ(error.code, Errc::kInternal);
+  EXPECT_THAT(error.what, StartsWith(File() + " was written by a newer Lazaret (schema 2, this one knows up to 1); run "
+                                              "that one"));
+}
+
+TEST_F(SqliteJobQueueTest, NeverThrowsADamagedFileAway) {
+  Open();
+  for (std::size_t i = 0; i < 200; ++i) jobs_->Submit(SampleJob(i, 2000));
+  Close();
+  const auto size = fs::file_size(File());
+  const auto damage = [&](std::uintmax_t from, std::uintmax_t to) {
+    const UniqueFd fd(::open(File().c_str(), O_RDWR));
+    const std::string junk(to - from, '\x5A');
+    EXPECT_EQ(::pwrite(fd.Get(), junk.data(), junk.size(), static_cast<off_t>(from)),
+              static_cast<ssize_t>(junk.size()));
+  };
+  for (const auto& [from, to] :
+       {std::pair(size / 2, size / 2 + 8192), std::pair(std::uintmax_t{0}, std::uintmax_t{100})}) {
+    damage(from, to);
+    const Error error = OpenError();
+    EXPECT_EQ(error.code, Errc::kCorrupt) << error.what;
+    EXPECT_THAT(error.what, StartsWith("the job queue " + File() + " is damaged ("));
+    EXPECT_THAT(error.what, HasSubstr("holds jobs that were accepted"));
+    EXPECT_EQ(fs::file_size(File()), size) << "the file was touched";
+  }
+}
+
+}  // namespace
+}  // namespace lazaret::embedded

@@ -1,0 +1,107 @@
+#include "http/router.h"
+
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "http/problem.h"
+
+namespace lazaret::http {
+namespace {
+
+// What the variable piece of `pattern` stands for in `path`, "" when it has none; empty when the path does not fit.
+std::optional<std::string_view> Match(std::string_view pattern, std::string_view path) {
+  const auto open = pattern.find('{');
+  if (open == std::string_view::npos) return path == pattern ? std::optional(std::string_view()) : std::nullopt;
+  const std::string_view before = pattern.substr(0, open);
+  const std::string_view after = pattern.substr(pattern.find('}', open) + 1);
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) {
+    return std::nullopt;
+  }
+  const std::string_view variable = path.substr(before.size(), path.size() - before.size() - after.size());
+  return variable.find('/') == std::string_view::npos ? std::optional(variable) : std::nullopt;
+}
+
+std::string Joined(std::string all, std::string_view more) {
+  if (!all.empty()) all += ", ";
+  return all += more;
+}
+
+}  // namespace
+
+Router::Router(std::vector<Route> routes, std::string unknown_path, const Clock& clock, Log& log, Telemetry& telemetry)
+    : routes_(std::move(routes)),
+      unknown_path_(std::move(unknown_path)),
+      clock_(clock),
+      log_(log),
+      telemetry_(telemetry) {}
+
+aio::Task<Response> Router::Handle(Exchange& exchange) {
+  const SteadyTime start = clock_.SteadyNow();
+  const auto fits = [&](const Route& route) { return Match(route.pattern, exchange.head.path).has_value(); };
+  const auto found = std::ranges::find_if(routes_, fits);
+  const std::string_view pattern = found != routes_.end() ? found->pattern : kUnknownRoute;
+  const std::string_view method = exchange.head.method == "HEAD" ? "GET" : exchange.head.method;
+  const auto route =
+      std::ranges::find_if(routes_, [&](const Route& r) { return r.pattern == pattern && r.method == method; });
+  Response response;
+  if (found == routes_.end()) {
+    response = Problem(404, "unknown-path", unknown_path_);
+  } else if (exchange.head.expectation == wire::Expectation::kUnsupported) {
+    response = Problem(417, "expectation", "only Expect: 100-continue is understood");
+  } else if (route == routes_.end()) {
+    response = WrongMethod(pattern);
+  } else {
+    exchange.variable = *Match(pattern, exchange.head.path);
+    response = co_await Answer(*route, exchange);
+  }
+  telemetry_.OnRequest(pattern, response.status, clock_.SteadyNow() - start);
+  co_return response;
+}
+
+Response Router::WrongMethod(std::string_view pattern) const {
+  std::string taken;
+  std::string allowed;
+  for (const Route& route : routes_) {
+    if (route.pattern != pattern) continue;
+    taken = Joined(std::move(taken), route.method);
+    allowed = Joined(std::move(allowed), route.method == "GET" ? "GET, HEAD" : route.method);
+  }
+  Response response = Problem(405, "wrong-method", fmt::format("{} takes {}", pattern, taken));
+  response.headers.emplace_back("Allow", std::move(allowed));
+  return response;
+}
+
+// A handler that throws has met a broken assumption: the client learns that much, and the log the rest.
+aio::Task<Response> Router::Answer(const Route& route, Exchange& exchange) {
+  std::string what;
+  try {
+    co_return co_await route.answer(exchange);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == boost::asio::error::operation_aborted) throw;
+    what = error.what();
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  log_.Error("request failed", {{"route", route.pattern}, {"error", what}});
+  Response response = Problem(500, "internal", "the server met an error of its own; its log says more");
+  response.close = true;
+  co_return response;
+}
+
+Response Router::OnBadHead(const Error& error) {
+  Response response = error.code == Errc::kTimeout    ? Problem(408, "slow-head", error.what)
+                      : error.code == Errc::kTooLarge ? Problem(431, "head-too-large", error.what)
+                                                      : Problem(400, "bad-head", error.what);
+  response.close = true;
+  telemetry_.OnRequest(kBadHeadRoute, response.status, seconds(0));
+  return response;
+}
+
+}  // namespace lazaret::http
