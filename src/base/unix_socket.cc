@@ -1,6 +1,8 @@
 #include "base/unix_socket.h"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -68,6 +70,27 @@ Result<void> RemoveStale(const std::filesystem::path& path, const sockaddr_un& a
   return {};
 }
 
+struct Owner {
+  uid_t user = static_cast<uid_t>(-1);  // chown(2): as it is
+  gid_t group = static_cast<gid_t>(-1);
+};
+
+Result<Owner> FindOwner(const std::string& text, const std::string& doing) {
+  Owner owner;
+  const std::size_t colon = text.find(':');
+  if (const std::string user = text.substr(0, colon); !user.empty()) {
+    const passwd* const entry = ::getpwnam(user.c_str());
+    if (entry == nullptr) return Fail(Errc::kMalformed, fmt::format("{}: there is no user {}", doing, user));
+    owner.user = entry->pw_uid;
+  }
+  if (colon == text.npos) return owner;
+  const std::string group = text.substr(colon + 1);
+  const ::group* const entry = ::getgrnam(group.c_str());
+  if (entry == nullptr) return Fail(Errc::kMalformed, fmt::format("{}: there is no group {}", doing, group));
+  owner.group = entry->gr_gid;
+  return owner;
+}
+
 }  // namespace
 
 Result<UniqueFd> ConnectToUnixSocket(const std::filesystem::path& path) {
@@ -87,11 +110,13 @@ Result<UniqueFd> ConnectToUnixSocket(const std::filesystem::path& path) {
   return socket;
 }
 
-Result<UnixListener> UnixListener::Open(std::filesystem::path path, mode_t mode) {
+Result<UnixListener> UnixListener::Open(std::filesystem::path path, mode_t mode, const std::string& owner) {
   const auto address = AddressOf(path);
   if (!address) return std::unexpected(address.error());
-  if (auto room = RemoveStale(path, *address); !room) return std::unexpected(room.error());
   const std::string doing = "cannot listen on " + path.native();
+  const auto to = FindOwner(owner, doing);
+  if (!to) return std::unexpected(to.error());
+  if (auto room = RemoveStale(path, *address); !room) return std::unexpected(room.error());
   UniqueFd socket = MakeSocket();
   // The file gets the mode of the socket less the umask: never more than wanted, not even for a moment.
   if (!socket || ::fchmod(socket.Get(), mode) != 0) return Failed(doing, errno);
@@ -99,6 +124,10 @@ Result<UnixListener> UnixListener::Open(std::filesystem::path path, mode_t mode)
   struct stat made{};
   const bool found = ::lstat(path.c_str(), &made) == 0;
   UnixListener listener(std::move(path), std::move(socket), made.st_dev, made.st_ino);
+  // Before it listens: until then nobody can connect.
+  if (found && !owner.empty() && ::lchown(listener.path_.c_str(), to->user, to->group) != 0) {
+    return Failed(doing + ": giving it to " + owner, errno);
+  }
   if (!found || ::chmod(listener.path_.c_str(), mode) != 0 || ::listen(listener.Get(), kBacklog) != 0) {
     return Failed(doing, errno);
   }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <string>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -22,10 +23,11 @@ Result<UniqueFd> ConnectToUnixSocket(const std::filesystem::path& path);
 // A socket that is listened on, and its file, which goes when this does.
 class UnixListener {
  public:
-  // Whoever may write to the file may connect: `mode` says who that is. A file that a dead server left is replaced.
-  // kUnavailable when somebody listens there already, when the file is no socket or cannot be made; kMalformed for a
-  // path that is too long. The message names the path.
-  static Result<UnixListener> Open(std::filesystem::path path, mode_t mode);
+  // Whoever may write to the file may connect: `mode` says who that is. `owner` is "USER", "USER:GROUP" or ":GROUP" to
+  // give the file to; no other thread may look for users and groups meanwhile (getpwnam(3)). A file that a dead server
+  // left is replaced. kUnavailable when somebody listens there already, when the file is no socket or cannot be made;
+  // kMalformed for a path that is too long and an owner that there is not. The message names the path.
+  static Result<UnixListener> Open(std::filesystem::path path, mode_t mode, const std::string& owner = {});
   UnixListener(UnixListener&& other) noexcept = default;
   UnixListener& operator=(UnixListener&& other) = delete;
   ~UnixListener() { Close(); }

@@ -4,12 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <string>
+
+#include <fmt/format.h>
 
 namespace lazaret {
 namespace {
@@ -69,6 +74,34 @@ TEST_F(UnixSocket, HasItsModeWhateverTheUmask) {
   ::umask(before);
   ASSERT_TRUE(listener);
   EXPECT_EQ(ModeOf(root_ / "none"), 0600u);
+}
+
+TEST_F(UnixSocket, IsGivenToItsOwner) {
+  const passwd* const user = ::getpwuid(::geteuid());
+  const group* const group = ::getgrgid(::getegid());
+  ASSERT_TRUE(user != nullptr && group != nullptr);
+  for (const std::string& owner : {std::string(user->pw_name), fmt::format(":{}", group->gr_name),
+                                   fmt::format("{}:{}", user->pw_name, group->gr_name)}) {
+    const auto listener = UnixListener::Open(root_ / "s", 0640, owner);
+    ASSERT_TRUE(listener) << owner << ": " << listener.error().what;
+    EXPECT_EQ(ModeOf(root_ / "s"), 0640u);
+  }
+  if (const ::group* const other = ::getgrnam("nogroup"); ::geteuid() == 0 && other != nullptr) {
+    const auto listener = UnixListener::Open(root_ / "s", 0660, ":nogroup");
+    ASSERT_TRUE(listener) << listener.error().what;
+    struct stat found{};
+    ASSERT_EQ(::lstat((root_ / "s").c_str(), &found), 0);
+    EXPECT_EQ(found.st_gid, other->gr_gid);
+    EXPECT_EQ(found.st_uid, 0u);
+    EXPECT_EQ(ModeOf(root_ / "s"), 0660u);
+  }
+  for (const std::string owner : {"nobody-of-that-name", ":no-group-of-that-name", "root:", ":"}) {
+    const auto listener = UnixListener::Open(root_ / "s", 0600, owner);
+    ASSERT_FALSE(listener) << owner;
+    EXPECT_EQ(listener.error().code, Errc::kMalformed);
+    EXPECT_THAT(listener.error().what, HasSubstr((root_ / "s").native() + ": there is no "));
+    EXPECT_FALSE(fs::exists(root_ / "s"));
+  }
 }
 
 TEST_F(UnixSocket, GoesWithItsFile) {

@@ -80,10 +80,20 @@ TEST(CommandLine, TakesTheCommonFlags) {
             expected);
 }
 
+TEST(CommandLine, TakesSeveralAddressesForClamd) {
+  EXPECT_THAT(
+      ServeConfig({"serve", "--clamd-listen", "unix:/run/a.sock", "--clamd-listen=tcp:[::1]:3310"}).clamd.listen,
+      ElementsAre(ServerAddress{.path = "/run/a.sock"}, ServerAddress{.host = "::1", .port = 3310}));
+}
+
 TEST(CommandLine, SetsEveryFieldByItsKey) {
   const auto other_value = [](const Field& field) -> std::string {
     switch (field.kind) {
       case Kind::kListen: return "127.0.0.1:1,[::1]:2";
+      case Kind::kClamdListen: return "unix:/a,tcp:127.0.0.1:1";
+      case Kind::kPaths: return "/a,/b";
+      case Kind::kClamdUnscannable: return "found";
+      case Kind::kClamdReload: return "refuse";
       case Kind::kEngine: return "clamd";
       case Kind::kServers: return "unix:/s,tcp:clamd.example:3310";
       case Kind::kLogFormat: return "json";

@@ -23,8 +23,8 @@ struct ListenAddress {
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
 };
 
-// Where a server listens that we use: a Unix socket when `path` is there, else TCP with a name or a numeric address
-// without brackets.
+// Where clamd's protocol is spoken, by a server that we use or by us: a Unix socket when `path` is there, else TCP with
+// a name or a numeric address without brackets. We listen on numeric ones only; port 0 lets the kernel choose.
 struct ServerAddress {
   std::string path;
   std::string host;
@@ -37,6 +37,10 @@ struct ServerAddress {
 };
 
 enum class EngineKind { kEmbedded, kClamd };
+
+// What the clamd front door says of a content that could not be judged, and to RELOAD.
+enum class ClamdUnscannable { kError, kFound };
+enum class ClamdReload { kAccept, kRefuse };
 
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
@@ -120,6 +124,23 @@ struct Config {
     milliseconds max_wait = seconds(60);
     friend bool operator==(const Http&, const Http&) = default;
   };
+  struct Clamd {
+    std::vector<ServerAddress> listen;
+    std::uint64_t socket_mode = 0660;
+    std::string socket_owner;
+    std::vector<std::filesystem::path> allow_paths;
+    std::uint64_t max_path_depth = 15;
+    std::uint64_t max_path_entries = 1'000'000;
+    std::uint64_t stream_max_size = 100 * kMiB;
+    ClamdUnscannable unscannable = ClamdUnscannable::kError;
+    ClamdReload reload = ClamdReload::kAccept;
+    milliseconds command_timeout = seconds(30);
+    milliseconds read_timeout = seconds(120);
+    milliseconds request_timeout = seconds(300);
+    std::uint64_t max_connections = 1000;
+    std::uint64_t max_in_flight = 32;
+    friend bool operator==(const Clamd&, const Clamd&) = default;
+  };
   struct Jobs {
     std::uint64_t max_waiting = 100'000;
     std::uint64_t disk_budget = 64 * kGiB;
@@ -157,6 +178,7 @@ struct Config {
   Content content;
   Cache cache;
   Http http;
+  Clamd clamd;
   Jobs jobs;
   Webhook webhook;
 

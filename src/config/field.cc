@@ -143,6 +143,40 @@ constexpr std::array kFields = {
     Field{"http.max_wait", "", Kind::kDuration, +[](C& c) { return &c.http.max_wait; }, 0, kHour,
           "How long GET /v1/scans/{id}?wait= may be held at most."},
 
+    Field{
+        "clamd.listen", "--clamd-listen", Kind::kClamdListen, +[](C& c) { return &c.clamd.listen; }, 0, 64,
+        "Addresses on which clamd's protocol is spoken; it has no authentication: a TCP address is for a network that "
+        "is trusted."},
+    Field{"clamd.socket_mode", "", Kind::kMode, +[](C& c) { return &c.clamd.socket_mode; }, 0, 0777,
+          "Who may connect to Unix sockets of clamd.listen: the mode of their files."},
+    Field{"clamd.socket_owner", "", Kind::kText, +[](C& c) { return &c.clamd.socket_owner; }, 0, 0,
+          "USER, USER:GROUP or :GROUP that these files are given to; empty means whoever runs the server."},
+    Field{"clamd.allow_paths", "", Kind::kPaths, +[](C& c) { return &c.clamd.allow_paths; }, 0, 1000,
+          "Directories in which clients may have files scanned by their path (SCAN, CONTSCAN, MULTISCAN, "
+          "ALLMATCHSCAN); everything else is refused."},
+    Field{"clamd.max_path_depth", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_depth; }, 0, 100,
+          "How deep directories are scanned; what lies deeper is answered with an error."},
+    Field{"clamd.max_path_entries", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_entries; }, 1, 100'000'000,
+          "Files and directories of one path scan; beyond it the answer is an error."},
+    Field{
+        "clamd.stream_max_size", "", Kind::kSize, +[](C& c) { return &c.clamd.stream_max_size; }, 1, kTiB,
+        "Larger contents sent with INSTREAM are refused, as by clamd's StreamMaxLength; content.max_size holds, too."},
+    Field{"clamd.unscannable", "", Kind::kClamdUnscannable, +[](C& c) { return &c.clamd.unscannable; }, 0, 0,
+          "How contents are answered that could not be judged: ERROR, or FOUND with a name such as "
+          "Heuristics.Limits.Exceeded; never OK."},
+    Field{"clamd.reload", "", Kind::kClamdReload, +[](C& c) { return &c.clamd.reload; }, 0, 0,
+          "Whether the command RELOAD is answered with RELOADING or with COMMAND UNAVAILABLE."},
+    Field{"clamd.command_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd.command_timeout; }, 100, kHour,
+          "How long a client may take from its connection to the end of its first command."},
+    Field{"clamd.read_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd.read_timeout; }, 100, kHour,
+          "How long a stream may pause, a session be idle and a reply wait to be taken."},
+    Field{"clamd.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.clamd.request_timeout; }, 100, kHour,
+          "How long the answer may take once a content is there; then it is an error."},
+    Field{"clamd.max_connections", "", Kind::kCount, +[](C& c) { return &c.clamd.max_connections; }, 1, 1'000'000,
+          "Connections at once; beyond it new ones are told so and closed."},
+    Field{"clamd.max_in_flight", "", Kind::kCount, +[](C& c) { return &c.clamd.max_in_flight; }, 1, 1000,
+          "Contents of one connection that are scanned at once, in an IDSESSION or a MULTISCAN."},
+
     Field{"jobs.max_waiting", "", Kind::kCount, +[](C& c) { return &c.jobs.max_waiting; }, 1, 100'000'000,
           "Submitted scans that are not done; beyond it submits are refused with 503."},
     Field{"jobs.disk_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.disk_budget; }, kMiB, 1024 * kTiB,
@@ -230,6 +264,12 @@ std::string Field::Allowed() const {
     case Kind::kSwitch: return "true or false";
     case Kind::kText: return "a name";
     case Kind::kPath: return "a path";
+    case Kind::kPaths: return "up to " + ShowNumber(Kind::kCount, most) + " absolute paths, separated by commas";
+    case Kind::kClamdUnscannable: return "error or found";
+    case Kind::kClamdReload: return "accept or refuse";
+    case Kind::kClamdListen:
+      return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
+             " of unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310";
     case Kind::kLogFormat: return "text or json";
     case Kind::kLogLevel: return "debug, info, warning or error";
     case Kind::kTexts: return "up to " + ShowNumber(Kind::kCount, most) + ", separated by commas";
@@ -252,7 +292,11 @@ std::string_view Field::Placeholder() const {
     case Kind::kDuration: return "TIME";
     case Kind::kSwitch: return "BOOLEAN";
     case Kind::kText: return "NAME";
-    case Kind::kPath: return "PATH";
+    case Kind::kPath:
+    case Kind::kPaths: return "PATH";
+    case Kind::kClamdUnscannable:
+    case Kind::kClamdReload: return "WORD";
+    case Kind::kClamdListen: return "unix:PATH|tcp:ADDR:PORT";
     case Kind::kLogFormat: return "FORMAT";
     case Kind::kLogLevel: return "LEVEL";
     case Kind::kListen: return "ADDR:PORT";

@@ -94,6 +94,12 @@ user = "scan"
 scanner_program = "/opt/lazaret-scanner"
 memory = 1073741824
 max_scan_size = "500MB"
+[clamd]
+listen = ["unix:/run/clamd.sock", "tcp:127.0.0.1:3310"]
+socket_mode = "0600"
+allow_paths = ["/srv", "/home"]
+unscannable = "found"
+reload = "refuse"
 [webhook]
 hosts = ["a.example", "*.b.example:8443"]
 private_networks = "10.0.0.0/8,::1"
@@ -112,6 +118,11 @@ private_networks = "10.0.0.0/8,::1"
   expected.engine.scanner_program = "/opt/lazaret-scanner";
   expected.engine.memory = kGiB;
   expected.engine.max_scan_size = 500'000'000;
+  expected.clamd.listen = {{.path = "/run/clamd.sock"}, {.host = "127.0.0.1", .port = 3310}};
+  expected.clamd.socket_mode = 0600;
+  expected.clamd.allow_paths = {"/srv", "/home"};
+  expected.clamd.unscannable = ClamdUnscannable::kFound;
+  expected.clamd.reload = ClamdReload::kRefuse;
   expected.webhook.hosts = {"a.example", "*.b.example:8443"};
   expected.webhook.private_networks = {"10.0.0.0/8", "::1"};
   EXPECT_EQ(loaded->config, expected);
@@ -249,6 +260,32 @@ TEST(Load, RefusesBadAddresses) {
   EXPECT_THAT(ProblemsOf("listen = []"), ElementsAre(HasSubstr("0 addresses (allowed: 1 to 64")));
 }
 
+TEST(Load, RefusesBadClamdSettings) {
+  const auto problem = [](const std::string& key, const std::string& value) {
+    const Problems problems = ProblemsOfFlag("clamd." + key, value);
+    return problems.size() == 1 ? problems.front() : "none or several";
+  };
+  EXPECT_EQ(problem("listen", "/run/clamd.sock"),
+            "--clamd.listen: \"/run/clamd.sock\" begins with neither unix: nor tcp: (allowed: 0 to 64 of "
+            "unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310)");
+  EXPECT_THAT(problem("listen", "unix:run/clamd.sock"), HasSubstr("has no absolute path"));
+  EXPECT_EQ(problem("listen", "unix:/" + std::string(106, 'x')), "none or several");
+  EXPECT_THAT(problem("listen", "unix:/" + std::string(107, 'x')), HasSubstr("has a path of 108 bytes"));
+  EXPECT_THAT(problem("listen", "tcp:localhost:1"), HasSubstr("has no numeric IP address"));
+  EXPECT_THAT(problem("listen", "unix:/a,unix:/a"), HasSubstr("unix:/a is given twice"));
+  EXPECT_THAT(problem("listen", "tcp:127.0.0.1:1,tcp:127.0.0.1:1"), HasSubstr("tcp:127.0.0.1:1 is given twice"));
+  EXPECT_EQ(problem("listen", "tcp:127.0.0.1:0,tcp:127.0.0.1:0"), "none or several")
+      << "two ports of the kernel's choice";
+  EXPECT_EQ(problem("listen", ""), "none or several") << "that is none at all";
+  EXPECT_THAT(problem("allow_paths", "srv"), HasSubstr("\"srv\" is not an absolute path"));
+  EXPECT_THAT(problem("allow_paths", "/a,/b,/a"), HasSubstr("/a is given twice"));
+  EXPECT_EQ(problem("allow_paths", ""), "none or several") << "that is none at all";
+  EXPECT_THAT(ProblemsOf("clamd.allow_paths = [\"/a\\u0000b\"]"), ElementsAre(HasSubstr("holds a zero byte")));
+  EXPECT_THAT(problem("socket_mode", "1000"), HasSubstr("1000 is out of range (allowed: octal, 0000 to 0777)"));
+  EXPECT_THAT(problem("unscannable", "clean"), HasSubstr("(allowed: error or found)"));
+  EXPECT_THAT(problem("reload", "yes"), HasSubstr("(allowed: accept or refuse)"));
+}
+
 TEST(Load, ReadsServers) {
   const ConfigFile file(
       "[engine]\nkind = 'clamd'\nclamd = ['unix:/run/c.sock', 'tcp:clamd.example:1,tcp:[::1]:65535']");
@@ -274,7 +311,7 @@ TEST(Load, RefusesBadServers) {
   EXPECT_THAT(problem("unix:c.sock"), HasSubstr("has no absolute path"));
   EXPECT_THAT(problem("unix:"), HasSubstr("has no absolute path"));
   EXPECT_EQ(problem("unix:/" + std::string(106, 'x')), "none or several");
-  EXPECT_THAT(problem("unix:/" + std::string(107, 'x')), HasSubstr("too long for a socket"));
+  EXPECT_THAT(problem("unix:/" + std::string(107, 'x')), HasSubstr("has a path of 108 bytes"));
   EXPECT_THAT(problem("tcp:host"), HasSubstr("has no port"));
   EXPECT_THAT(problem("tcp::1"), HasSubstr("has no host before the port"));
   EXPECT_THAT(problem("tcp:a b:1"), HasSubstr("has no host before the port"));
@@ -433,6 +470,8 @@ TEST(CheckJson, HoldsPlainNumbersAndShownValues) {
   EXPECT_THAT(text, HasSubstr(R"("listen":{"value":["127.0.0.1:8484"],"shown":"127.0.0.1:8484","origin":"default"})"));
   EXPECT_THAT(text, HasSubstr(R"("data":{"value":"/a\"b","shown":"/a\"b","origin":"--data"})"));
   EXPECT_THAT(text, HasSubstr(R"("signatures.pua":{"value":false,)"));
+  EXPECT_THAT(text, HasSubstr(R"("clamd.socket_mode":{"value":"0660","shown":"0660","origin":"default"})"));
+  EXPECT_THAT(text, HasSubstr(R"("clamd.listen":{"value":[],"shown":"","origin":"default"})"));
 }
 
 }  // namespace

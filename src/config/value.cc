@@ -1,7 +1,6 @@
 #include "config/value.h"
 
 #include <arpa/inet.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +14,7 @@ namespace lazaret::config {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kTcpPrefix = "tcp:";
 constexpr std::array<std::pair<std::string_view, LogFormat>, 2> kLogFormats = {
     {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"debug", LogLevel::kDebug},
@@ -23,6 +23,10 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"
                                                                               {"error", LogLevel::kError}}};
 constexpr std::array<std::pair<std::string_view, EngineKind>, 2> kEngines = {
     {{"embedded", EngineKind::kEmbedded}, {"clamd", EngineKind::kClamd}}};
+constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {
+    {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
+constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
+    {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -90,19 +94,19 @@ bool IsAddress(int family, const std::string& host) {
   return ::inet_pton(family, host.c_str(), &address) == 1;
 }
 
-std::expected<ListenAddress, std::string> ReadSocketPath(const Field& field, std::string_view path) {
-  const std::string shown = Quoted(std::string(kUnixPrefix) + std::string(path));
-  if (!path.starts_with('/')) return Refuse(field, shown + " has no absolute path");
-  if (path.find('\0') != path.npos) return Refuse(field, shown + " holds a zero byte");
+// `text` begins with "unix:".
+std::expected<ListenAddress, std::string> ReadSocketPath(const Field& field, std::string_view text) {
+  const std::string_view path = text.substr(kUnixPrefix.size());
+  if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path");
+  if (path.find('\0') != path.npos) return Refuse(field, Quoted(text) + " holds a zero byte");
   if (path.size() > kMaxSocketPath) {
-    return Refuse(field, shown + " has a path of " + std::to_string(path.size()) +
+    return Refuse(field, Quoted(text) + " has a path of " + std::to_string(path.size()) +
                              " bytes; a Unix socket has at most " + std::to_string(kMaxSocketPath));
   }
   return ListenAddress{.host = {}, .port = 0, .path = std::string(path)};
 }
 
-std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::string_view text) {
-  if (text.starts_with(kUnixPrefix)) return ReadSocketPath(field, text.substr(kUnixPrefix.size()));
+std::expected<ListenAddress, std::string> ReadTcpAddress(const Field& field, std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
   std::string_view host = text.substr(0, colon);
@@ -119,16 +123,12 @@ std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::s
   return ListenAddress{std::string(host), static_cast<std::uint16_t>(*port)};
 }
 
-std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::string_view text) {
+std::expected<ListenAddress, std::string> ReadAddress(const Field& field, std::string_view text) {
+  return text.starts_with(kUnixPrefix) ? ReadSocketPath(field, text) : ReadTcpAddress(field, text);
+}
+
+std::expected<ServerAddress, std::string> ReadTcpServer(const Field& field, std::string_view text) {
   if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
-  if (text.starts_with("unix:")) {
-    const std::string_view path = text.substr(5);
-    if (!path.starts_with('/')) return Refuse(field, Quoted(text) + " has no absolute path");
-    if (path.size() >= sizeof(sockaddr_un::sun_path)) return Refuse(field, Quoted(text) + " is too long for a socket");
-    return ServerAddress{.path = std::string(path), .host = {}, .port = 0};
-  }
-  if (!text.starts_with("tcp:")) return Refuse(field, Quoted(text) + " begins with neither unix: nor tcp:");
-  text.remove_prefix(4);
   const std::size_t colon = text.rfind(':');
   if (colon == text.npos) return Refuse(field, Quoted(text) + " has no port");
   std::string_view host = text.substr(0, colon);
@@ -143,6 +143,24 @@ std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::st
   const auto port = ParseCount(text.substr(colon + 1));
   if (!port || *port < 1 || *port > 65535) return Refuse(field, Quoted(text) + " has no port from 1 to 65535");
   return ServerAddress{.path = {}, .host = std::string(host), .port = static_cast<std::uint16_t>(*port)};
+}
+
+std::expected<ServerAddress, std::string> ReadServer(const Field& field, std::string_view text) {
+  const bool is_tcp = text.starts_with(kTcpPrefix);
+  if (!is_tcp && !text.starts_with(kUnixPrefix)) {
+    return Refuse(field, Quoted(text) + " begins with neither unix: nor tcp:");
+  }
+  if (is_tcp) text.remove_prefix(kTcpPrefix.size());
+  if (is_tcp && field.kind == Kind::kServers) return ReadTcpServer(field, text);
+  auto address = is_tcp ? ReadTcpAddress(field, text) : ReadSocketPath(field, text);
+  if (!address) return std::unexpected(std::move(address.error()));
+  return ServerAddress{.path = std::move(address->path), .host = std::move(address->host), .port = address->port};
+}
+
+std::expected<std::filesystem::path, std::string> ReadPath(const Field& field, std::string_view text) {
+  if (text.find('\0') != text.npos) return Refuse(field, "holds a zero byte");
+  if (!text.starts_with('/')) return Refuse(field, Quoted(text) + " is not an absolute path");
+  return std::filesystem::path(text);
 }
 
 // The items of all values.
@@ -166,6 +184,7 @@ std::expected<std::string, std::string> ReadItem(const Field& field, std::string
 }
 
 const std::string& TextOf(const std::string& text) { return text; }
+const std::string& TextOf(const std::filesystem::path& path) { return path.native(); }
 template <class T>
 std::string TextOf(const T& address) {
   return address.Text();
@@ -188,7 +207,8 @@ std::expected<std::vector<T>, std::string> ReadList(const Field& field, std::spa
     all.push_back(*std::move(one));
   }
   if (all.size() < field.least || all.size() > field.most) {
-    return Refuse(field, std::to_string(all.size()) + (std::same_as<T, std::string> ? " items" : " addresses"));
+    return Refuse(field,
+                  std::to_string(all.size()) + (requires(const T& one) { one.Text(); } ? " addresses" : " items"));
   }
   return all;
 }
@@ -198,13 +218,6 @@ std::string ShowList(const std::vector<T>& list) {
   std::string text;
   for (const T& one : list) text += (text.empty() ? "" : ",") + TextOf(one);
   return text;
-}
-
-template <class T>
-std::string ShowTomlList(const std::vector<T>& list) {
-  std::string text;
-  for (const T& one : list) text += (text.empty() ? "" : ", ") + Quoted(TextOf(one));
-  return "[" + text + "]";
 }
 
 struct Reader {
@@ -252,7 +265,19 @@ struct Reader {
     return Put(place, ReadName(field, values.front(), kEngines));
   }
   std::expected<void, std::string> operator()(std::vector<ServerAddress>* (*place)(Config&)) const {
-    return Put(place, ReadList<ServerAddress>(field, values, ReadServer, +[](const ServerAddress&) { return false; }));
+    return Put(place, ReadList<ServerAddress>(
+                          field, values, ReadServer,
+                          +[](const ServerAddress& address) { return address.path.empty() && address.port == 0; }));
+  }
+  std::expected<void, std::string> operator()(std::vector<std::filesystem::path>* (*place)(Config&)) const {
+    return Put(place, ReadList<std::filesystem::path>(
+                          field, values, ReadPath, +[](const std::filesystem::path&) { return false; }));
+  }
+  std::expected<void, std::string> operator()(ClamdUnscannable* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kClamdUnscannables));
+  }
+  std::expected<void, std::string> operator()(ClamdReload* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kClamdReloads));
   }
   std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
     return Put(place, ReadList<std::string>(field, values, ReadItem, +[](const std::string&) { return true; }));
@@ -282,6 +307,24 @@ struct Shower {
   std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(std::vector<std::string>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(std::vector<std::filesystem::path>* (*place)(Config&)) { return ShowList(*place(config)); }
+  std::string operator()(ClamdUnscannable* (*place)(Config&)) { return ShowName(*place(config), kClamdUnscannables); }
+  std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
+};
+
+struct TomlLister {
+  Config config;  // as in Shower
+
+  template <class T>
+  std::string operator()(std::vector<T>* (*place)(Config&)) {
+    std::string text;
+    for (const T& one : *place(config)) text += (text.empty() ? "" : ", ") + Quoted(TextOf(one));
+    return "[" + text + "]";
+  }
+  template <class T>
+  std::string operator()(T* (*)(Config&)) {
+    throw std::logic_error("a list in a place for one value");
+  }
 };
 
 }  // namespace
@@ -293,7 +336,7 @@ std::string ListenAddress::Text() const {
 }
 
 std::string ServerAddress::Text() const {
-  return path.empty() ? "tcp:" + ListenAddress{host, port}.Text() : "unix:" + path;
+  return (path.empty() ? std::string(kTcpPrefix) : "") + ListenAddress{host, port, path}.Text();
 }
 
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {
@@ -306,15 +349,9 @@ std::string ShowValue(const Field& field, const Config& config) {
 }
 
 std::string ShowTomlValue(const Field& field, const Config& config) {
-  Config copy = config;
-  switch (field.kind) {
-    case Kind::kCount:
-    case Kind::kSwitch: return ShowValue(field, config);
-    case Kind::kListen: return ShowTomlList(*std::get<std::vector<ListenAddress>* (*)(Config&)>(field.place)(copy));
-    case Kind::kServers: return ShowTomlList(*std::get<std::vector<ServerAddress>* (*)(Config&)>(field.place)(copy));
-    case Kind::kTexts: return ShowTomlList(*std::get<std::vector<std::string>* (*)(Config&)>(field.place)(copy));
-    default: return Quoted(ShowValue(field, config));
-  }
+  if (field.IsList()) return std::visit(TomlLister{config}, field.place);
+  const bool bare = field.kind == Kind::kCount || field.kind == Kind::kSwitch;
+  return bare ? ShowValue(field, config) : Quoted(ShowValue(field, config));
 }
 
 std::string ShowJsonValue(const Field& field, const Config& config) {

@@ -11,7 +11,7 @@
 namespace lazaret::http {
 namespace asio = boost::asio;
 
-Body::Body(const wire::RequestHead& head, Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times)
+Body::Body(const wire::RequestHead& head, net::Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times)
     : framing_(head.body),
       expects_continue_(head.expectation == wire::Expectation::kContinue),
       socket_(socket),

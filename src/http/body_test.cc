@@ -48,7 +48,7 @@ class BodyTest : public testing::Test {
 
   asio::io_context io_;
   tcp::socket client_{io_};
-  Socket server_{io_};
+  net::Socket server_{io_};
   BufferPool buffers_;
   Deadline deadline_{server_};
   Input input_{server_, buffers_, deadline_};

@@ -2,7 +2,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -25,7 +24,7 @@ constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
 
 }  // namespace
 
-Connection::Connection(Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
+Connection::Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
                        const std::atomic<bool>& draining)
     : socket_(std::move(socket)),
       thread_(thread),
@@ -38,7 +37,6 @@ Connection::Connection(Socket socket, IoThread& thread, Handler& handler, const 
 
 aio::Task<> Connection::Run() {
   boost::system::error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);  // a Unix socket knows no such thing
   socket_.non_blocking(true, ignored);
   for (;;) {
     const auto head_size = co_await ReadHead();
@@ -125,7 +123,7 @@ aio::Task<bool> Connection::Write(const Response& response, std::string_view con
 // done, then read on for a while (RFC 9112 9.6).
 aio::Task<> Connection::CloseGently() {
   boost::system::error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  socket_.shutdown(net::Socket::shutdown_send, ignored);
   deadline_.Set(std::chrono::steady_clock::now() + kLinger);
   for (std::uint64_t dropped = 0; dropped < kMostLingered;) {
     dropped += input_.buffered().size();

@@ -8,7 +8,7 @@
 #include "http/exchange.h"
 #include "http/input.h"
 #include "http/io_thread.h"
-#include "http/socket.h"
+#include "net/socket.h"
 
 namespace lazaret::http {
 
@@ -24,7 +24,7 @@ class Connection {
  public:
   // `draining` may become true at any time: the connection ends after the answer that is under way, or at once when
   // it is idle.
-  Connection(Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
+  Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
              const std::atomic<bool>& draining);
 
   aio::Task<> Run();
@@ -38,7 +38,7 @@ class Connection {
   aio::Task<bool> Write(const Response& response, std::string_view connection, bool head_only = false);
   aio::Task<> CloseGently();
 
-  Socket socket_;
+  net::Socket socket_;
   IoThread& thread_;
   Handler& handler_;
   const ConnectionSettings& settings_;

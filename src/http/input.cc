@@ -82,7 +82,7 @@ aio::Task<Result<void>> Input::More() {
     if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, "the connection was lost");
     Park();
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
-    const auto [failed] = co_await socket_.async_wait(Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
     if (failed) co_return Fail(Errc::kDisconnected, "the connection was lost");
   }
@@ -90,7 +90,7 @@ aio::Task<Result<void>> Input::More() {
 
 aio::Task<> Input::UntilClosed() {
   for (;;) {
-    const auto [failed] = co_await socket_.async_wait(Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (failed) co_return;
     char byte;
     const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);

@@ -10,7 +10,7 @@
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "http/socket.h"
+#include "net/socket.h"
 
 namespace lazaret::http {
 
@@ -32,7 +32,7 @@ class BufferPool {
 // what has passed. That costs a busy connection nothing but storing a time.
 class Deadline {
  public:
-  explicit Deadline(Socket& socket) : socket_(socket) {}
+  explicit Deadline(net::Socket& socket) : socket_(socket) {}
 
   void Set(SteadyTime at) { SetTo(at, false); }
   // The same for a connection that has nothing to do.
@@ -54,7 +54,7 @@ class Deadline {
     passed_ = false;
   }
 
-  Socket& socket_;
+  net::Socket& socket_;
   SteadyTime at_ = SteadyTime::max();
   bool idle_ = false;
   bool passed_ = false;
@@ -63,7 +63,7 @@ class Deadline {
 // The receiving side of one connection.
 class Input {
  public:
-  Input(Socket& socket, BufferPool& buffers, Deadline& deadline)
+  Input(net::Socket& socket, BufferPool& buffers, Deadline& deadline)
       : socket_(socket), buffers_(buffers), deadline_(deadline) {}
   ~Input();
   Input(const Input&) = delete;
@@ -84,7 +84,7 @@ class Input {
  private:
   void Unpark();
 
-  Socket& socket_;
+  net::Socket& socket_;
   BufferPool& buffers_;
   Deadline& deadline_;
   BufferPool::Buffer buffer_;

@@ -23,7 +23,7 @@ class SampleExchange {
  private:
   Log log_{LogFormat::kText, LogLevel::kError};
   IoThread thread_{log_};
-  Socket socket_{thread_.io()};
+  net::Socket socket_{thread_.io()};
   Deadline deadline_{socket_};
   Input input_{socket_, thread_.buffers(), deadline_};
   BodyTimes times_{seconds(1), seconds(1), 0};

@@ -19,7 +19,7 @@ struct Server::Thread {
 
   IoThread io;
   asio::executor_work_guard<asio::io_context::executor_type> work;
-  std::vector<Acceptor> acceptors;
+  std::vector<net::Acceptor> acceptors;
   std::jthread thread;
 };
 
@@ -32,7 +32,7 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerSettings settings, Handler&
   std::unique_ptr<Server> server(new Server(std::move(settings), handler, log));
   for (std::size_t i = 0; i < server->settings_.threads; ++i) server->threads_.push_back(std::make_unique<Thread>(log));
   for (const std::string& address : server->settings_.listen) {
-    auto listener = Listener::Open(address, server->settings_.socket_mode);
+    auto listener = net::Listener::Open(address, server->settings_.socket_mode);
     if (!listener) return std::unexpected(listener.error());
     for (auto& thread : server->threads_) {
       auto acceptor = listener->MakeAcceptor(thread->io.io());
@@ -46,25 +46,25 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerSettings settings, Handler&
 
 std::vector<std::string> Server::addresses() const {
   std::vector<std::string> addresses;
-  for (const Listener& listener : listeners_) addresses.push_back(listener.address());
+  for (const net::Listener& listener : listeners_) addresses.push_back(listener.address());
   return addresses;
 }
 
 void Server::Start() {
   for (auto& thread : threads_) {
     thread->io.tasks().Spawn(thread->io.Sweep());
-    for (Acceptor& acceptor : thread->acceptors) thread->io.tasks().Spawn(Accept(*thread, acceptor));
+    for (net::Acceptor& acceptor : thread->acceptors) thread->io.tasks().Spawn(Accept(*thread, acceptor));
     thread->thread = std::jthread([&io = thread->io.io()] { io.run(); });
   }
 }
 
-aio::Task<> Server::Accept(Thread& thread, Acceptor& acceptor) {
+aio::Task<> Server::Accept(Thread& thread, net::Acceptor& acceptor) {
   for (;;) {
-    auto [failed, socket] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
-    if (failed == asio::error::operation_aborted) co_return;
-    if (failed) {
+    auto socket = co_await net::Accept(acceptor);
+    if (!socket && socket.error().code == Errc::kCancelled) co_return;
+    if (!socket) {
       // Out of descriptors, mostly: the pause lets others end.
-      log_.Error("cannot accept a connection", {{"error", failed.message()}});
+      log_.Error("cannot accept a connection", {{"error", socket.error().what}});
       co_await aio::SleepUntil(std::chrono::steady_clock::now() + milliseconds(100));
       continue;
     }
@@ -73,14 +73,14 @@ aio::Task<> Server::Accept(Thread& thread, Acceptor& acceptor) {
           "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: application/problem+json\r\n"
           "Content-Length: 109\r\nConnection: close\r\n\r\n"
           R"x({"type":"urn:lazaret:problem:overloaded","status":503,"detail":"too many connections (http.max_connections)"})x";
-      (void)::send(socket.native_handle(), kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      (void)::send(socket->native_handle(), kBusy.data(), kBusy.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       continue;
     }
-    thread.io.tasks().Spawn(Serve(thread, std::move(socket)));
+    thread.io.tasks().Spawn(Serve(thread, *std::move(socket)));
   }
 }
 
-aio::Task<> Server::Serve(Thread& thread, Socket socket) {
+aio::Task<> Server::Serve(Thread& thread, net::Socket socket) {
   struct Count {
     std::atomic<std::size_t>& n;
     explicit Count(std::atomic<std::size_t>& count) : n(count) { ++n; }
@@ -92,10 +92,10 @@ aio::Task<> Server::Serve(Thread& thread, Socket socket) {
 
 aio::Task<> Server::Drain(SteadyTime deadline) {
   draining_ = true;
-  for (Listener& listener : listeners_) listener.Close();
+  for (net::Listener& listener : listeners_) listener.Close();
   for (auto& thread : threads_) {
     asio::post(thread->io.io(), [&thread = *thread] {
-      for (Acceptor& acceptor : thread.acceptors) {
+      for (net::Acceptor& acceptor : thread.acceptors) {
         boost::system::error_code ignored;
         acceptor.close(ignored);
       }
@@ -111,7 +111,7 @@ void Server::Stop() {
   for (auto& thread : threads_) {
     if (!thread->thread.joinable()) continue;
     asio::post(thread->io.io(), [&thread = *thread] {
-      for (Acceptor& acceptor : thread.acceptors) {
+      for (net::Acceptor& acceptor : thread.acceptors) {
         boost::system::error_code ignored;
         acceptor.close(ignored);
       }

@@ -13,13 +13,13 @@
 #include "base/log.h"
 #include "http/connection.h"
 #include "http/io_thread.h"
-#include "http/listener.h"
-#include "http/socket.h"
+#include "net/listener.h"
+#include "net/socket.h"
 
 namespace lazaret::http {
 
 struct ServerSettings {
-  std::vector<std::string> listen;  // as Listener::Open takes them; port 0 lets the kernel choose
+  std::vector<std::string> listen;  // as net::Listener::Open takes them; port 0 lets the kernel choose
   mode_t socket_mode = 0600;        // of the files of Unix sockets
   std::size_t threads = 1;
   std::size_t max_connections = 10'000;
@@ -29,7 +29,7 @@ struct ServerSettings {
 // Listens, accepts and runs connections, each on one of its threads.
 class Server {
  public:
-  // Fails as Listener::Open does.
+  // Fails as net::Listener::Open does.
   static Result<std::unique_ptr<Server>> Listen(ServerSettings settings, Handler& handler, Log& log);
   ~Server();
 
@@ -47,13 +47,13 @@ class Server {
  private:
   struct Thread;
   Server(ServerSettings settings, Handler& handler, Log& log);
-  aio::Task<> Accept(Thread& thread, Acceptor& acceptor);
-  aio::Task<> Serve(Thread& thread, Socket socket);
+  aio::Task<> Accept(Thread& thread, net::Acceptor& acceptor);
+  aio::Task<> Serve(Thread& thread, net::Socket socket);
 
   const ServerSettings settings_;
   Handler& handler_;
   Log& log_;
-  std::vector<Listener> listeners_;
+  std::vector<net::Listener> listeners_;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::atomic<std::size_t> connections_ = 0;
   std::atomic<bool> draining_ = false;

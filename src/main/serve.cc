@@ -5,6 +5,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -28,6 +29,7 @@
 #include "http/control_api.h"
 #include "http/server.h"
 #include "main/async_side.h"
+#include "main/clamd_side.h"
 #include "main/control_server.h"
 #include "main/data_directory.h"
 #include "main/engine_side.h"
@@ -88,6 +90,9 @@ class App {
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
+    auto clamd = ClamdSide::Listen({config_, service_, *spool_, clock_, log_, metrics_});
+    if (!clamd) return std::unexpected(clamd.error());
+    clamd_ = *std::move(clamd);
     auto control = ControlServer::Listen(data_.path(), async_->queue(), clock_, log_, metrics_);
     if (!control) return std::unexpected(control.error());
     control_ = *std::move(control);
@@ -101,6 +106,7 @@ class App {
     engine_->Start();
     async_->Start();
     server_->Start();
+    clamd_->Start();
     control_->Start();
     int status = 0;
     asio::co_spawn(io_, RunUntilSignal(signals), [&](std::exception_ptr error) {
@@ -119,6 +125,7 @@ class App {
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
                             {"threads", Threads(config_)},
                             {"max_connections", config_.http.max_connections}});
+    clamd_->LogStart();
     engine_->LogStart();
     log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
@@ -128,36 +135,39 @@ class App {
   void AddGauges() {
     metrics::AddStandardGauges(
         metrics_,
-        engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
-                        .queue_oldest_wait_seconds =
-                            [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
-                        .http_connections = [this] { return static_cast<double>(server_->connections()); },
-                        .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
-                        .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
-                        .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
-                        .jobs = [this] { return async_->jobs().Counts(); },
-                        .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
-                        .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
-                        .engine = [this] { return engine_->engine().Current(); }}),
+        clamd_->AddTo(
+            engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
+                            .queue_oldest_wait_seconds =
+                                [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
+                            .http_connections = [this] { return static_cast<double>(server_->connections()); },
+                            .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
+                            .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
+                            .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+                            .jobs = [this] { return async_->jobs().Counts(); },
+                            .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+                            .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
+                            .engine = [this] { return engine_->engine().Current(); }})),
         clock_, LAZARET_VERSION);
   }
 
   aio::Task<> RunUntilSignal(asio::signal_set& signals) {
     const auto [failed, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     log_.Info("ending", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"},
-                         {"connections", server_->connections()},
+                         {"connections", server_->connections() + clamd_->connections()},
                          {"drain_s", static_cast<double>(config_.drain_timeout.count()) / 1000}});
     // A second signal ends the process at once; the kernel ends the scanners with it.
     signals.clear();
     std::signal(SIGTERM, SIG_DFL);
     std::signal(SIGINT, SIG_DFL);
+    using namespace asio::experimental::awaitable_operators;
     const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
     async_->StopTaking();
-    co_await server_->Drain(deadline);
+    co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
     co_await control_->Stop(deadline);
     co_await async_->Stop(deadline);
     co_await service_.Drain(clock_.SteadyNow());
     server_->Stop();
+    clamd_->Stop();
     co_await engine_->Stop();
     log_.Info("ended");
   }
@@ -178,6 +188,7 @@ class App {
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<ClamdSide> clamd_;
   std::unique_ptr<ControlServer> control_;
 };
 

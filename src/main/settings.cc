@@ -29,12 +29,13 @@ std::filesystem::path ScannerProgram(const config::Config& config) {
 }
 
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
-  constexpr rlim_t kKept = 1000;
+  // Clients of clamd's protocol take descriptors, too.
+  const rlim_t kept = 1000 + (config.clamd.listen.empty() ? 0 : 2 * config.clamd.max_connections);
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const std::uint64_t fit = limit.rlim_cur > 2 * kKept ? (limit.rlim_cur - kKept) / 2 : limit.rlim_cur / 4;
+  const std::uint64_t fit = limit.rlim_cur > 2 * kept ? (limit.rlim_cur - kept) / 2 : limit.rlim_cur / 4;
   if (fit >= config.http.max_connections) return config.http.max_connections;
   log.Warning("fewer connections than configured, for want of file descriptors",
               {{"connections", fit},
@@ -116,6 +117,34 @@ http::ServerSettings MakeServerSettings(const config::Config& config, std::uint6
                                                         .grace = kRateGrace,
                                                         .bytes_per_second = config.http.min_body_rate}}};
   for (const config::ListenAddress& address : config.listen) settings.listen.push_back(address.Text());
+  return settings;
+}
+
+clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config) {
+  return {.unscannable = config.clamd.unscannable == config::ClamdUnscannable::kFound ? clamd::UnscannableAs::kFound
+                                                                                      : clamd::UnscannableAs::kError,
+          .request_timeout = config.clamd.request_timeout,
+          .paths = {.roots = config.clamd.allow_paths,
+                    .max_depth = config.clamd.max_path_depth,
+                    .max_entries = config.clamd.max_path_entries},
+          .accepts_reload = config.clamd.reload == config::ClamdReload::kAccept,
+          .on_reload = {}};
+}
+
+clamd::ServerSettings MakeClamdServerSettings(const config::Config& config) {
+  clamd::ServerSettings settings{
+      .listen = {},
+      .socket_mode = static_cast<mode_t>(config.clamd.socket_mode),
+      .socket_owner = config.clamd.socket_owner,
+      .threads = Threads(config),
+      .max_connections = config.clamd.max_connections,
+      .connection = {.max_stream = std::min(config.clamd.stream_max_size, config.content.max_size),
+                     .command_timeout = config.clamd.command_timeout,
+                     .read_timeout = config.clamd.read_timeout,
+                     .max_in_flight = config.clamd.max_in_flight}};
+  for (const config::ServerAddress& address : config.clamd.listen) {
+    settings.listen.push_back(config::ListenAddress{address.host, address.port, address.path}.Text());
+  }
   return settings;
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
+#include "clamd/server.h"
 #include "config/config.h"
 #include "core/verdict_cache.h"
 #include "embedded/sqlite_job_queue.h"
@@ -39,6 +40,8 @@ WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slot
 // Reads the file of secrets. An error names the setting and the cure.
 Result<webhook::Settings> MakeWebhookSettings(const config::Config& config);
 http::ApiSettings MakeApiSettings(const config::Config& config);
+clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config);
+clamd::ServerSettings MakeClamdServerSettings(const config::Config& config);
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections);
 
 }  // namespace lazaret

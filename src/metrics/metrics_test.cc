@@ -297,6 +297,7 @@ TEST(StandardGauges, ShowTheirSources) {
   sources.queue_oldest_wait_seconds = [] { return 2.0; };
   sources.scanners = [] { return ScannerCounts{3, 4, 5}; };
   sources.http_connections = [] { return 6.0; };
+  sources.clamd_connections = [] { return 18.0; };
   sources.spool_memory_bytes = [] { return 7.0; };
   sources.spool_disk_bytes = [] { return 8.0; };
   sources.cache_entries = [] { return 9.0; };
@@ -319,6 +320,7 @@ TEST(StandardGauges, ShowTheirSources) {
       {R"(lazaret_scanners{state="busy"})", 4},
       {R"(lazaret_scanners{state="starting"})", 5},
       {"lazaret_http_connections", 6},
+      {"lazaret_clamd_connections", 18},
       {R"(lazaret_spool_bytes{where="memory"})", 7},
       {R"(lazaret_spool_bytes{where="disk"})", 8},
       {"lazaret_cache_entries", 9},

@@ -56,6 +56,8 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
   add("lazaret_queue_oldest_wait_seconds", "How long the oldest of them has waited.", {},
       sources.queue_oldest_wait_seconds);
   add("lazaret_http_connections", "Open connections.", {}, sources.http_connections);
+  add("lazaret_clamd_connections", "Open connections of clients that speak clamd's protocol.", {},
+      sources.clamd_connections);
   add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "memory"}}, sources.spool_memory_bytes);
   add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "disk"}}, sources.spool_disk_bytes);
   add("lazaret_cache_entries", "Verdicts in the cache.", {}, sources.cache_entries);

@@ -34,6 +34,7 @@ struct GaugeSources {
   std::function<ScannerCounts()> scanners;
   std::function<std::vector<ClamdServerStatus>()> clamd_servers;
   std::function<double()> http_connections;
+  std::function<double()> clamd_connections;  // of clients that speak clamd's protocol
   std::function<double()> spool_memory_bytes;
   std::function<double()> spool_disk_bytes;
   std::function<double()> cache_entries;
@@ -45,12 +46,13 @@ struct GaugeSources {
 
 // Adds to `metrics`:
 //   lazaret_queue_length, clamav_queue_length, lazaret_queue_oldest_wait_seconds, lazaret_scanners{state},
-//   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_spool_bytes{where},
-//   lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state}, lazaret_job_bytes,
-//   lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls and, from the engine, clamav_up,
-//   lazaret_signature_set_info{set,label,engine}, lazaret_signatures, lazaret_signature_set_built_timestamp_seconds and
-//   its twin clamav_db_timestamp_seconds, lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily
-//   database); while the engine cannot scan, or does not know, there is only clamav_up 0.
+//   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_clamd_connections,
+//   lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state},
+//   lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls and, from the
+//   engine, clamav_up, lazaret_signature_set_info{set,label,engine}, lazaret_signatures,
+//   lazaret_signature_set_built_timestamp_seconds and its twin clamav_db_timestamp_seconds,
+//   lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily database); while the engine cannot
+//   scan, or does not know, there is only clamav_up 0.
 // `clock` and whatever the sources refer to must outlive `metrics`.
 void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version);
 

@@ -38,7 +38,9 @@ const Graph kAllowed = {
     {"embedded", {"core", "aio", "base"}},
     {"scanner", {"base", "wire"}},
     {"clamav", {"core", "wire", "aio", "base"}},
-    {"http", {"service", "spool", "wire", "core", "aio", "base"}},
+    {"net", {"aio", "base"}},
+    {"http", {"net", "service", "spool", "wire", "core", "aio", "base"}},
+    {"clamd", {"net", "service", "spool", "wire", "core", "aio", "base"}},
     {"metrics", {"core", "base"}},
     {"config", {"base"}},
     {"webhook", {"core", "aio", "base"}},
@@ -247,8 +249,8 @@ TEST(CheckReserved, FindsLibrariesInTheWrongFolder) {
       CheckReserved(tree, kReserved),
       ElementsAre("clamav/c.cc: may not include <clamav.h>", "core/a.cc: may not include <sqlite3.h>",
                   "http/d.cc: may not include <boost/beast/core.hpp>", "http/d.cc: may not include <boost/asio.hpp>",
-                  "main/e.cc: may not include <CLI/CLI.hpp>",
-                  "main/e.cc: may not include <toml++/toml.h>", "main/e.cc: may not include <hiredis/hiredis.h>",
+                  "main/e.cc: may not include <CLI/CLI.hpp>", "main/e.cc: may not include <toml++/toml.h>",
+                  "main/e.cc: may not include <hiredis/hiredis.h>",
                   "service/b.cc: may not include <boost/beast/http.hpp>"));
 }
 

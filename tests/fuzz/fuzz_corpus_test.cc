@@ -11,6 +11,7 @@
 extern "C" {
 int callback_url_fuzz(const std::uint8_t* data, std::size_t size);
 int chunked_fuzz(const std::uint8_t* data, std::size_t size);
+int clamd_command_fuzz(const std::uint8_t* data, std::size_t size);
 int clamd_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
@@ -58,9 +59,10 @@ INSTANTIATE_TEST_SUITE_P(Redis, FuzzCorpus,
 
 INSTANTIATE_TEST_SUITE_P(
     Wire, FuzzCorpus,
-    ::testing::Values(Target{"chunked_fuzz", chunked_fuzz}, Target{"clamd_reply_fuzz", clamd_reply_fuzz},
-                      Target{"digest_field_fuzz", digest_field_fuzz}, Target{"multipart_fuzz", multipart_fuzz},
-                      Target{"query_fuzz", query_fuzz}, Target{"request_head_fuzz", request_head_fuzz},
+    ::testing::Values(Target{"chunked_fuzz", chunked_fuzz}, Target{"clamd_command_fuzz", clamd_command_fuzz},
+                      Target{"clamd_reply_fuzz", clamd_reply_fuzz}, Target{"digest_field_fuzz", digest_field_fuzz},
+                      Target{"multipart_fuzz", multipart_fuzz}, Target{"query_fuzz", query_fuzz},
+                      Target{"request_head_fuzz", request_head_fuzz},
                       Target{"scanner_protocol_fuzz", scanner_protocol_fuzz},
                       Target{"verdict_encoding_fuzz", verdict_encoding_fuzz}, Target{"zip_check_fuzz", zip_check_fuzz}),
     [](const auto& target) { return std::string(target.param.name); });

@@ -77,14 +77,15 @@ ClamdProcess::ClamdProcess(const TestDirectory& root, const std::string& name, C
   } else {
     address_ = {.path = directory / "socket", .host = {}, .port = 0};
   }
-  std::string settings = fmt::format(
-      "Foreground yes\nDatabaseDirectory {0}/db\nTemporaryDirectory {0}/tmp\nMaxThreads 10\n", directory.native());
+  std::string settings =
+      fmt::format("Foreground yes\nDatabaseDirectory {}\nTemporaryDirectory {}/tmp\nMaxThreads 10\n",
+                  (options_.signatures.empty() ? directory / "db" : options_.signatures).native(), directory.native());
   settings += options_.tcp ? fmt::format("TCPAddr 127.0.0.1\nTCPSocket {}\n", address_.port)
                            : fmt::format("LocalSocket {}\n", address_.path);
   if (::geteuid() == 0) settings += "User root\n";
   for (const std::string& line : options_.settings) settings += line + "\n";
   root_.Write(name_ + "/clamd.conf", settings);
-  WriteSignatures();
+  if (options_.signatures.empty()) WriteSignatures();
   Start();
 }
 

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,10 +20,11 @@ struct ClamdOptions {
   bool tcp = false;                   // listen on a port of 127.0.0.1 instead of a Unix socket
   unsigned daily = 28'129;            // the number of its daily database
   bool knows_eicar = true;
+  std::filesystem::path signatures;  // a directory to use instead of a daily database
 };
 
-// A clamd of our own, with a daily database that knows EICAR and kClamdMarker; the marker's name tells the database's
-// number: "Test.Set28129.UNOFFICIAL". The kernel kills it when the test dies.
+// A clamd of our own, with a daily database, if it is given no other, that knows EICAR and kClamdMarker; the marker's
+// name tells the database's number: "Test.Set28129.UNOFFICIAL". The kernel kills it when the test dies.
 class ClamdProcess {
  public:
   // Returns when it answers. `name` is its own below `root`.

@@ -1,10 +1,12 @@
-#include "http/listener.h"
+#include "net/listener.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <cerrno>
 #include <charconv>
@@ -13,7 +15,7 @@
 
 #include <fmt/format.h>
 
-namespace lazaret::http {
+namespace lazaret::net {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
@@ -72,9 +74,14 @@ Result<Acceptor> OpenTcp(asio::io_context& io, tcp::endpoint& endpoint) {
   if (endpoint.address().is_v6()) step([&] { acceptor.set_option(asio::ip::v6_only(true), failed); });
   step([&] { acceptor.bind(endpoint, failed); });
   step([&] { acceptor.listen(4096, failed); });
+  step([&] { acceptor.native_non_blocking(true, failed); });
   step([&] { endpoint = acceptor.local_endpoint(failed); });
   if (failed) {
     return Fail(Errc::kUnavailable, fmt::format("cannot listen on {}: {}", Text(endpoint), failed.message()));
+  }
+  // Or the programs that we start would listen as well.
+  if (::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
+    return std::unexpected(SystemError("cannot listen on " + Text(endpoint), errno));
   }
   return Acceptor(std::move(acceptor));
 }
@@ -92,9 +99,9 @@ Result<Acceptor> Share(asio::io_context& io, const UnixListener& listener) {
 
 }  // namespace
 
-Result<Listener> Listener::Open(const std::string& address, mode_t socket_mode) {
+Result<Listener> Listener::Open(const std::string& address, mode_t mode, const std::string& owner) {
   if (address.starts_with(kUnix)) {
-    auto listener = UnixListener::Open(address.substr(kUnix.size()), socket_mode);
+    auto listener = UnixListener::Open(address.substr(kUnix.size()), mode, owner);
     if (!listener) return std::unexpected(listener.error());
     return Listener(*std::move(listener));
   }
@@ -118,4 +125,27 @@ void Listener::Close() {
   if (UnixListener* const listener = std::get_if<UnixListener>(&place_)) listener->Close();
 }
 
-}  // namespace lazaret::http
+// asio's own accept leaves the socket open for the programs that we start: a client would not see it closed.
+aio::Task<Result<Socket>> Accept(Acceptor& acceptor) {
+  for (;;) {
+    const auto [closed] = co_await acceptor.async_wait(Acceptor::wait_read, asio::as_tuple(asio::use_awaitable));
+    if (closed) co_return Fail(Errc::kCancelled, "nobody listens any more");
+    UniqueFd fd(::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      // Another thread was faster, or the client has left.
+      if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) continue;
+      co_return std::unexpected(SystemError("cannot accept a connection", errno));
+    }
+    Socket socket(acceptor.get_executor());
+    boost::system::error_code failed;
+    const auto own = acceptor.local_endpoint(failed);
+    if (!failed) socket.assign(own.protocol(), fd.Get(), failed);
+    if (failed) co_return Fail(Errc::kInternal, "cannot accept a connection: " + failed.message());
+    (void)fd.Release();  // the socket's
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);  // a Unix socket knows no such thing
+    co_return socket;
+  }
+}
+
+}  // namespace lazaret::net

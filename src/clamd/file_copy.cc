@@ -1,0 +1,66 @@
+#include "clamd/file_copy.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+
+namespace lazaret::clamd {
+namespace {
+
+constexpr std::size_t kPieceBytes = 256 * 1024;
+using Piece = std::array<std::byte, kPieceBytes>;
+
+std::unexpected<Finding> Failed(std::string_view text) { return std::unexpected(Finding::Failed(text)); }
+
+// How many bytes there were at `offset`; the whole piece, unless the file ends in it.
+std::expected<std::size_t, Finding> Fill(int fd, Piece& piece, std::uint64_t offset) {
+  std::size_t filled = 0;
+  while (filled < piece.size()) {
+    const ssize_t n = ::pread(fd, piece.data() + filled, piece.size() - filled, static_cast<off_t>(offset + filled));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failed("Can't read file");
+    if (n == 0) break;
+    filled += static_cast<std::size_t>(n);
+  }
+  return filled;
+}
+
+std::expected<std::uint64_t, Finding> SizeOf(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return Failed("Can't get file status");
+  if (!S_ISREG(status.st_mode)) return Failed(wire::kClamdNotRegular);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+aio::Task<std::expected<ContentPtr, Finding>> CopyFile(int fd, Spool& spool, aio::BlockingPool& files) {
+  const auto piece = std::make_unique_for_overwrite<Piece>();
+  // Small files, most of them, take one visit to the other thread.
+  std::uint64_t size = 0;
+  auto filled = co_await files.Run([&]() -> std::expected<std::size_t, Finding> {
+    const auto known = SizeOf(fd);
+    if (!known) return std::unexpected(known.error());
+    size = *known;
+    if (size > spool.settings().max_content) return 0;
+    return Fill(fd, *piece, 0);
+  });
+  if (!filled) co_return std::unexpected(filled.error());
+  if (const auto room = spool.CheckRoom(size); !room) co_return std::unexpected(Finding::Of(room.error()));
+  SpoolWriter writer = spool.NewWriter(size);
+  while (*filled > 0) {
+    const auto appended = co_await writer.Append(Bytes(*piece).first(*filled));
+    if (!appended) co_return std::unexpected(Finding::Of(appended.error()));
+    if (*filled < piece->size()) break;
+    filled = co_await files.Run([&] { return Fill(fd, *piece, writer.size()); });
+    if (!filled) co_return std::unexpected(filled.error());
+  }
+  auto content = writer.Finish();
+  if (!content) co_return std::unexpected(Finding::Of(content.error()));
+  co_return *std::move(content);
+}
+
+}  // namespace lazaret::clamd

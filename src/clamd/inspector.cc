@@ -1,0 +1,89 @@
+#include "clamd/inspector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "clamd/file_copy.h"
+#include "wire/clamd_answer.h"
+
+namespace lazaret::clamd {
+
+Inspector::Inspector(InspectorSettings settings, ScanService& service, Spool& spool, aio::BlockingPool& files,
+                     const Clock& clock, Telemetry& telemetry)
+    : settings_(std::move(settings)),
+      service_(service),
+      spool_(spool),
+      files_(files),
+      clock_(clock),
+      telemetry_(telemetry) {}
+
+Finding Inspector::Refuse(const Error& error) const {
+  switch (error.code) {
+    case Errc::kTooLarge:
+    case Errc::kOverloaded:
+    case Errc::kUnavailable:
+    case Errc::kTimeout: telemetry_.OnRefused(ToString(error.code)); break;
+    default: break;
+  }
+  return Finding::Of(error);
+}
+
+std::optional<Finding> Inspector::RefuseEarly() const {
+  if (const auto admitted = service_.CheckAdmission(0); !admitted) return Refuse(admitted.error());
+  if (const auto room = spool_.CheckRoom(std::nullopt); !room) return Refuse(room.error());
+  return std::nullopt;
+}
+
+aio::Task<Finding> Inspector::InspectUpload(SpoolWriter writer, SteadyTime since) {
+  telemetry_.OnSpooled(clock_.SteadyNow() - since, writer.size());
+  auto content = writer.Finish();
+  if (!content) co_return Refuse(content.error());
+  co_return co_await Inspect(*std::move(content));
+}
+
+aio::Task<Finding> Inspector::InspectFile(int fd) {
+  if (auto refused = RefuseEarly()) co_return *std::move(refused);
+  auto content = co_await CopyFile(fd, spool_, files_);
+  if (!content) co_return std::move(content).error();
+  co_return co_await Inspect(*std::move(content));
+}
+
+aio::Task<Finding> Inspector::Inspect(ContentPtr content) {
+  struct Count {
+    std::atomic<std::size_t>& n;
+    explicit Count(std::atomic<std::size_t>& count) : n(count) { ++n; }
+    ~Count() { --n; }
+  } count(under_way_);
+  if (const VerdictPtr known = co_await service_.FindFresh(content->digest())) {
+    co_return Finding::Of(*known, settings_.unscannable);
+  }
+  auto answer = co_await service_.Scan(std::move(content), clock_.SteadyNow() + settings_.request_timeout);
+  if (!answer) co_return Refuse(answer.error());
+  co_return Finding::Of(*answer->verdict, settings_.unscannable);
+}
+
+Result<std::string> Inspector::Version() const {
+  const ServiceStatus status = service_.Status();
+  if (status.engine == nullptr) return Fail(Errc::kUnavailable, status.not_ready_reason);
+  const auto& databases = status.engine->databases;
+  const auto daily = std::ranges::find(databases, "daily", &DatabaseVersion::name);
+  if (daily == databases.end()) return wire::FormatClamdVersion(status.engine->version, std::nullopt);
+  return wire::FormatClamdVersion(status.engine->version, wire::ClamdDailyVersion{daily->version, daily->built_at});
+}
+
+std::string Inspector::Stats(std::size_t idle_timeout_s) const {
+  const ServiceStatus status = service_.Status();
+  const std::size_t busy = std::min<std::size_t>(status.slots, under_way_);
+  return wire::FormatClamdStats({.ready = status.engine != nullptr,
+                                 .threads_live = status.slots,
+                                 .threads_idle = status.slots - busy,
+                                 .threads_max = status.slots,
+                                 .idle_timeout_s = idle_timeout_s,
+                                 .queued = status.waiting,
+                                 .memory_used = spool_.memory_used(),
+                                 .memory_total = spool_.settings().memory_budget});
+}
+
+std::size_t Inspector::Slots() const { return std::max<std::size_t>(2, service_.Status().slots); }
+
+}  // namespace lazaret::clamd
