@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <stdexcept>
@@ -226,6 +227,20 @@ TEST(Gather, GivesEveryResultInItsPlace) {
   EXPECT_EQ(results[3].error().code, Errc::kUnavailable);
   EXPECT_EQ(results[4], Result<int>(3));
   EXPECT_EQ(thrown, 1);
+}
+
+TEST(Gather, LeavesItsTasksWhatTheyNeedWhenItsCallerGoes) {
+  asio::io_context io;
+  TaskGroup group(io.get_executor(), [](std::exception_ptr) {});
+  TaskGroup callers(io.get_executor(), [](std::exception_ptr) {});
+  const auto cancel = callers.SpawnCancellable([](TaskGroup& tasks) -> Task<> {
+    const auto results = co_await Gather(tasks, Work({{1, 30}, {2, 30}}));
+    EXPECT_EQ(results.size(), 2u);
+    EXPECT_FALSE(results[0]);
+  }(group));
+  asio::post(io, [&] { cancel(); });
+  io.run();
+  EXPECT_EQ(group.size(), 0u);
 }
 
 TEST(Gather, EndsAtOnceWithNothingToDo) {

@@ -49,6 +49,8 @@ Task<std::vector<Result<T>>> Gather(TaskGroup& tasks, std::vector<Task<Result<T>
   if (state->running > 0) {
     co_await state->all_ended.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
   }
+  // Cancelled: those that still run write into the state.
+  if (state->running > 0) co_return std::vector<Result<T>>(state->results);
   co_return std::move(state->results);
 }
 

@@ -22,49 +22,51 @@ void LaneQueue::Remove(Ticket ticket) {
   }
 }
 
-std::optional<LaneQueue::Ticket> LaneQueue::Start(Lane& lane, std::size_t& running) {
-  const Ticket ticket = *lane.begin();
-  lane.erase(lane.begin());
-  ++running;
-  return ticket;
+std::optional<LaneQueue::Ticket> LaneQueue::Lanes::StartShort() {
+  if (shorts.empty()) return std::nullopt;
+  ++shorts_running;
+  return shorts.extract(shorts.begin()).value();
 }
 
-std::optional<LaneQueue::Ticket> LaneQueue::StartOneOf(Lanes& lanes) {
-  const bool long_is_due = !lanes.longs.empty() && (lanes.shorts.empty() || lanes.shorts_in_a_row >= kOthersPerTurn);
+std::optional<LaneQueue::Ticket> LaneQueue::Lanes::Start() {
+  const bool long_is_due = !longs.empty() && (shorts.empty() || shorts_in_a_row >= kOthersPerTurn);
   if (long_is_due) {
-    lanes.shorts_in_a_row = 0;
-    return Start(lanes.longs, long_running_);
+    shorts_in_a_row = 0;
+    ++longs_running;
+    return longs.extract(longs.begin()).value();
   }
-  if (lanes.shorts.empty()) return std::nullopt;
-  lanes.shorts_in_a_row = lanes.longs.empty() ? 0 : lanes.shorts_in_a_row + 1;
-  return Start(lanes.shorts, short_running_);
+  shorts_in_a_row = longs.empty() ? 0 : shorts_in_a_row + 1;
+  return StartShort();
 }
 
-template <class HasAny>
-LaneQueue::Lanes& LaneQueue::Next(HasAny has_any) {
-  if (!has_any(queued_)) {
+std::optional<LaneQueue::Ticket> LaneQueue::StartOrdinary() {
+  if (urgent_.IsEmpty()) return queued_.Start();
+  const bool queued_is_due = !queued_.IsEmpty() && urgent_in_a_row_ >= kOthersPerTurn &&
+                             queued_.running() < std::max<std::size_t>(1, ordinary_slots_ / 2);
+  if (queued_is_due) {
     urgent_in_a_row_ = 0;
-    return urgent_;
+    return queued_.Start();
   }
-  if (!has_any(urgent_) || urgent_in_a_row_ >= kOthersPerTurn) {
-    urgent_in_a_row_ = 0;
-    return queued_;
+  urgent_in_a_row_ = queued_.IsEmpty() ? 0 : urgent_in_a_row_ + 1;
+  return urgent_.Start();
+}
+
+std::optional<LaneQueue::Ticket> LaneQueue::StartExpress() {
+  if (running() >= ordinary_slots_ + express_slots_) return std::nullopt;
+  const std::size_t longs = urgent_.longs_running + queued_.longs_running;
+  if (!urgent_.shorts.empty()) {
+    return longs + queued_.shorts_running >= ordinary_slots_ ? urgent_.StartShort() : std::nullopt;
   }
-  ++urgent_in_a_row_;
-  return urgent_;
+  return longs >= ordinary_slots_ ? queued_.StartShort() : std::nullopt;
 }
 
 std::optional<LaneQueue::Ticket> LaneQueue::StartNext() {
-  if (running() < ordinary_slots_) {
-    return StartOneOf(Next([](const Lanes& lanes) { return !lanes.shorts.empty() || !lanes.longs.empty(); }));
-  }
-  const bool express_is_free = running() < ordinary_slots_ + express_slots_ && long_running_ >= ordinary_slots_;
-  if (!express_is_free) return std::nullopt;
-  Lanes& lanes = Next([](const Lanes& some) { return !some.shorts.empty(); });
-  if (lanes.shorts.empty()) return std::nullopt;
-  return Start(lanes.shorts, short_running_);
+  return running() < ordinary_slots_ ? StartOrdinary() : StartExpress();
 }
 
-void LaneQueue::Done(bool is_short) { --(is_short ? short_running_ : long_running_); }
+void LaneQueue::Done(bool is_short, bool is_urgent) {
+  Lanes& lanes = is_urgent ? urgent_ : queued_;
+  --(is_short ? lanes.shorts_running : lanes.longs_running);
+}
 
 }  // namespace lazaret

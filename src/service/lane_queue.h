@@ -10,9 +10,10 @@ namespace lazaret {
 // Decides which waiting scan gets the next slot; owns no clock, thread or socket.
 //
 // Somebody waits for an urgent scan; others were queued. While both kinds wait, every fifth start is one of the queued,
-// so that they go on under any load. Contents are short or long. Both share the ordinary slots, oldest first within a
-// kind; while both wait, every fifth start is a long one, so that neither starves. When long ones hold all ordinary
-// slots, a short one may use the express slot besides: it never waits for a long scan to end.
+// so that they go on under any load, but they get no more than half of the slots then: their scans may be slow.
+// Contents are short or long. Both share the ordinary slots, oldest first within a kind; while both wait, every fifth
+// start is a long one, so that neither starves. An urgent short one may use the express slot besides when long or
+// queued ones hold all ordinary slots, a queued short one when long ones do: it never waits for them to end.
 class LaneQueue {
  public:
   using Ticket = std::uint64_t;
@@ -27,11 +28,12 @@ class LaneQueue {
   void Remove(Ticket ticket);
   // The ticket that starts now, if one can; it runs until Done.
   std::optional<Ticket> StartNext();
-  void Done(bool is_short);
+  // `is_urgent` as it was when it started.
+  void Done(bool is_short, bool is_urgent = true);
 
   // Urgent ones.
   std::size_t waiting(bool is_short) const { return is_short ? urgent_.shorts.size() : urgent_.longs.size(); }
-  std::size_t running() const { return short_running_ + long_running_; }
+  std::size_t running() const { return urgent_.running() + queued_.running(); }
 
  private:
   static constexpr int kOthersPerTurn = 4;
@@ -39,24 +41,26 @@ class LaneQueue {
   // In the order in which they came.
   using Lane = std::set<Ticket>;
   struct Lanes {
+    bool IsEmpty() const { return shorts.empty() && longs.empty(); }
+    std::size_t running() const { return shorts_running + longs_running; }
+    std::optional<Ticket> StartShort();
+    std::optional<Ticket> Start();
+
     Lane shorts;
     Lane longs;
+    std::size_t shorts_running = 0;
+    std::size_t longs_running = 0;
     int shorts_in_a_row = 0;
   };
 
-  std::optional<Ticket> Start(Lane& lane, std::size_t& running);
-  std::optional<Ticket> StartOneOf(Lanes& lanes);
-  // Those whose turn it is, of which one may start at least; `has_any` says whether one may.
-  template <class HasAny>
-  Lanes& Next(HasAny has_any);
+  std::optional<Ticket> StartOrdinary();
+  std::optional<Ticket> StartExpress();
 
   const std::size_t ordinary_slots_;
   const std::size_t express_slots_;
   Lanes urgent_;
   Lanes queued_;
   int urgent_in_a_row_ = 0;
-  std::size_t short_running_ = 0;
-  std::size_t long_running_ = 0;
   Ticket next_ = 1;
 };
 

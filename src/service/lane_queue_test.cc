@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <set>
 #include <vector>
 
 namespace lazaret {
@@ -82,12 +84,13 @@ TEST(LaneQueue, UrgentOnesGoAheadOfQueuedOnesWithoutStarvingThem) {
   LaneQueue queue(1, 0);
   const auto first = queue.Add(kShort, false);
   const auto second = queue.Add(kShort, false);
+  const std::set<LaneQueue::Ticket> queued = {first, second};
   std::vector<LaneQueue::Ticket> urgent;
   for (int i = 0; i < 9; ++i) urgent.push_back(queue.Add(kShort));
   std::vector<LaneQueue::Ticket> order;
   while (const auto ticket = queue.StartNext()) {
     order.push_back(*ticket);
-    queue.Done(kShort);
+    queue.Done(kShort, !queued.contains(*ticket));
   }
   const std::vector<LaneQueue::Ticket> expected = {urgent[0], urgent[1], urgent[2], urgent[3], first,    urgent[4],
                                                    urgent[5], urgent[6], urgent[7], second,    urgent[8]};
@@ -130,8 +133,54 @@ TEST(LaneQueue, APromotedTicketKeepsItsAge) {
   const auto removed = queue.Add(kLong, false);
   queue.Remove(removed);
   EXPECT_EQ(queue.StartNext(), queued);
-  queue.Done(kLong);
+  queue.Done(kLong, false);
   EXPECT_FALSE(queue.StartNext());
+}
+
+TEST(LaneQueue, SlowQueuedOnesDoNotKeepUrgentShortOnesOut) {
+  LaneQueue queue(2, 1);
+  for (int i = 0; i < 3; ++i) queue.Add(kShort, false);
+  EXPECT_TRUE(queue.StartNext());
+  EXPECT_TRUE(queue.StartNext());
+  EXPECT_FALSE(queue.StartNext()) << "the express slot is kept free of them";
+  for (int i = 0; i < 20; ++i) {
+    const auto urgent = queue.Add(kShort);
+    ASSERT_EQ(queue.StartNext(), urgent);
+    queue.Done(kShort);
+  }
+}
+
+TEST(LaneQueue, QueuedOnesGetHalfOfTheSlotsWhileUrgentOnesWait) {
+  LaneQueue queue(4, 1);
+  std::set<LaneQueue::Ticket> queued;
+  for (int i = 0; i < 20; ++i) queued.insert(queue.Add(kShort, false));
+  for (int i = 0; i < 200; ++i) queue.Add(kShort);
+  std::size_t queued_running = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto ticket = queue.StartNext();
+    ASSERT_TRUE(ticket);
+    // The queued ones never end.
+    if (queued.contains(*ticket)) {
+      ++queued_running;
+    } else {
+      queue.Done(kShort);
+    }
+  }
+  EXPECT_EQ(queued_running, 2u);
+}
+
+TEST(LaneQueue, QueuedLongOnesAreNotStarvedByUrgentLongOnes) {
+  LaneQueue queue(1, 1);
+  const auto queued = queue.Add(kLong, false);
+  std::optional<LaneQueue::Ticket> last;
+  for (int i = 0; i < 6 && last != queued; ++i) {
+    queue.Add(kLong);
+    last = queue.StartNext();
+    ASSERT_TRUE(last);
+    EXPECT_FALSE(queue.StartNext());  // the express slot is looked at after every start
+    queue.Done(kLong, last != queued);
+  }
+  EXPECT_EQ(last, queued);
 }
 
 }  // namespace

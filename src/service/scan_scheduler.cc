@@ -18,7 +18,7 @@ ScanScheduler::ScanScheduler(std::size_t slots, SchedulerSettings settings, cons
       queue_(ordinary_slots_, slots > 1 ? 1 : 0) {}
 
 ScanScheduler::Slot::~Slot() {
-  if (scheduler_ != nullptr) scheduler_->Release(is_short_, start_);
+  if (scheduler_ != nullptr) scheduler_->Release(is_short_, started_as_, start_);
 }
 
 aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
@@ -42,7 +42,7 @@ aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
                                                   settings_.max_wait.count() / 1000));
   }
   // From here on the slot gives itself back, also when the caller was cancelled meanwhile.
-  co_return Slot(this, is_short, clock_.SteadyNow());
+  co_return Slot(this, is_short, claim.started_as, clock_.SteadyNow());
 }
 
 void ScanScheduler::Promote(Claim& claim) {
@@ -56,7 +56,9 @@ void ScanScheduler::StartWaiting() {
   while (const auto ticket = queue_.StartNext()) {
     const auto waiter = waiters_.find(*ticket);
     waiter->second.timer->expires_at(SteadyTime::min());
-    waiter->second.claim->ticket.reset();
+    Claim& claim = *waiter->second.claim;
+    claim.ticket.reset();
+    claim.started_as = claim.urgency;
     waiters_.erase(waiter);
   }
   Publish();
@@ -70,10 +72,10 @@ void ScanScheduler::Forget(LaneQueue::Ticket ticket) {
   Publish();
 }
 
-void ScanScheduler::Release(bool is_short, SteadyTime start) {
+void ScanScheduler::Release(bool is_short, Urgency started_as, SteadyTime start) {
   const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - start).count();
   mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * 0.05;
-  queue_.Done(is_short);
+  queue_.Done(is_short, started_as == Urgency::kUrgent);
   StartWaiting();
 }
 

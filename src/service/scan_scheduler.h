@@ -34,22 +34,27 @@ class ScanScheduler {
     std::uint64_t size = 0;  // of the content, bytes
     Urgency urgency = Urgency::kUrgent;
     std::optional<LaneQueue::Ticket> ticket = std::nullopt;  // while it waits
+    Urgency started_as = Urgency::kUrgent;
   };
 
   // The right to run one scan; given back when it goes.
   class Slot {
    public:
     Slot(Slot&& other) noexcept
-        : scheduler_(std::exchange(other.scheduler_, nullptr)), is_short_(other.is_short_), start_(other.start_) {}
+        : scheduler_(std::exchange(other.scheduler_, nullptr)),
+          is_short_(other.is_short_),
+          started_as_(other.started_as_),
+          start_(other.start_) {}
     Slot& operator=(Slot&&) = delete;
     ~Slot();
 
    private:
     friend class ScanScheduler;
-    Slot(ScanScheduler* scheduler, bool is_short, SteadyTime start)
-        : scheduler_(scheduler), is_short_(is_short), start_(start) {}
+    Slot(ScanScheduler* scheduler, bool is_short, Urgency started_as, SteadyTime start)
+        : scheduler_(scheduler), is_short_(is_short), started_as_(started_as), start_(start) {}
     ScanScheduler* scheduler_;
     bool is_short_;
+    Urgency started_as_;
     SteadyTime start_;
   };
 
@@ -83,7 +88,7 @@ class ScanScheduler {
   bool IsShort(std::uint64_t size) const { return size <= settings_.small_size; }
   void StartWaiting();
   void Forget(LaneQueue::Ticket ticket);
-  void Release(bool is_short, SteadyTime start);
+  void Release(bool is_short, Urgency started_as, SteadyTime start);
   void Publish();
 
   const SchedulerSettings settings_;
