@@ -23,7 +23,7 @@ constexpr std::array kFields = {
           "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
           "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
-          "Directory for the verdict cache and for large files while they are scanned; made when missing."},
+          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when missing."},
     Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
           "Threads that serve HTTP; 0 means one per core."},
     Field{"drain_timeout", "", Kind::kDuration, +[](C& c) { return &c.drain_timeout; }, 0, kHour,

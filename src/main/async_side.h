@@ -6,6 +6,7 @@
 
 #include "aio/blocking_pool.h"
 #include "aio/task.h"
+#include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -14,8 +15,10 @@
 #include "core/job_queue.h"
 #include "core/outbox.h"
 #include "core/telemetry.h"
+#include "embedded/sqlite_job_queue.h"
 #include "service/done_board.h"
 #include "service/job_service.h"
+#include "service/late_job_queue.h"
 #include "service/scan_service.h"
 #include "service/workers.h"
 #include "webhook/deliverer.h"
@@ -37,14 +40,15 @@ struct AsyncParts {
 };
 
 // The asynchronous side of a server: the job queue, the workers that empty it, and who is called back. When the queue
-// cannot be opened, scans that are waited for go on without it, and submits are refused with the reason.
+// cannot be opened, scans that are waited for go on without it, and submits are refused with the reason; what may pass,
+// such as a full disk, is tried again until it has.
 class AsyncSide {
  public:
   // Blocks on the disk. Fails only for settings that cannot be.
   static Result<std::unique_ptr<AsyncSide>> Open(AsyncParts parts);
 
   JobService& jobs() { return *jobs_; }
-  JobQueue& queue() { return *queue_; }
+  JobQueue& queue() { return queue_; }
   // Any thread.
   Result<void> CheckCallback(std::string_view url) const { return deliverer_->policy().Check(url); }
 
@@ -55,13 +59,18 @@ class AsyncSide {
   aio::Task<> Stop(SteadyTime deadline);
 
  private:
-  AsyncSide() = default;
+  explicit AsyncSide(const AsyncParts& parts);
+  // False when trying again does not help.
+  bool Adopt(Result<std::unique_ptr<embedded::SqliteJobQueue>> opened);
+  Result<std::unique_ptr<embedded::SqliteJobQueue>> OpenQueue();
+  aio::Task<> OpenLater();
+  void StartWork();
 
-  std::unique_ptr<JobQueue> owned_queue_;
-  JobQueue* queue_ = nullptr;
-  Outbox* outbox_ = nullptr;
-  bool works_ = false;  // the queue could be opened
-  DoneBoard* board_ = nullptr;
+  const AsyncParts parts_;
+  std::unique_ptr<embedded::SqliteJobQueue> stored_;  // null until it could be opened
+  LateJobQueue queue_;
+  bool may_pass_ = false;  // what keeps it from being opened
+  aio::TaskGroup tasks_;
   std::unique_ptr<JobService> jobs_;
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<webhook::Deliverer> deliverer_;

@@ -193,6 +193,7 @@ Result<webhook::Settings> MakeWebhookSettings(const config::Config& config) {
                              .attempts = static_cast<std::uint32_t>(config.webhook.attempts),
                              .timeout = config.webhook.timeout,
                              .concurrency = config.webhook.concurrency};
+  settings.concurrency_per_host = std::min(settings.concurrency_per_host, settings.concurrency);
   if (settings.hosts.empty()) return settings;
   const std::string& path = config.webhook.secret_file.native();
   if (path.empty()) {

@@ -4,9 +4,25 @@
 
 namespace lazaret {
 
+namespace {
+
+// A damaged queue is for the operator; the client can only come again.
+Error AsUnavailable(Error error) {
+  if (error.code == Errc::kCorrupt) error.code = Errc::kUnavailable;
+  return error;
+}
+
+}  // namespace
+
 JobService::JobService(ScanService& scans, JobQueue& queue, Outbox& outbox, DoneBoard& board, const Clock& clock,
                        Telemetry& telemetry)
     : scans_(scans), queue_(queue), outbox_(outbox), board_(board), clock_(clock), telemetry_(telemetry) {}
+
+Result<void> JobService::CheckAdmission(std::uint64_t size) const {
+  auto room = queue_.CheckRoom(size);
+  if (!room) return std::unexpected(AsUnavailable(std::move(room).error()));
+  return room;
+}
 
 seconds JobService::RetryAfter() const { return scans_.TimeFor(queue_.Counts().queued); }
 
@@ -27,13 +43,14 @@ aio::Task<Result<Submission>> JobService::Submit(ContentPtr content, std::option
   if (!known) co_return std::unexpected(known.error());
   if (*known) co_return **std::move(known);
   const auto submitted = co_await queue_.Submit(std::move(content), std::move(callback));
-  if (!submitted) co_return std::unexpected(submitted.error());
+  if (!submitted) co_return std::unexpected(AsUnavailable(submitted.error()));
   const bool is_new = *submitted == Submitted::kQueued;
   telemetry_.OnJob(is_new ? JobEvent::kQueued : JobEvent::kAttached);
   Submission submission{{.status = ScanStatus::kQueued, .answer = {}, .size = size}, true};
   if (!is_new) {
     // The promise is given already: a look-up that fails must not take it back.
     if (auto state = co_await Find(id); state && state->status != ScanStatus::kUnknown) submission.state = *state;
+    submission.is_queued = submission.state.status != ScanStatus::kDone;
   }
   co_return submission;
 }

@@ -29,7 +29,7 @@ class JobService {
              Telemetry& telemetry);
 
   // Whether a submit of `size` bytes would be refused now. No engine is needed: the job waits for it.
-  Result<void> CheckAdmission(std::uint64_t size) const { return queue_.CheckRoom(size); }
+  Result<void> CheckAdmission(std::uint64_t size) const;
   // When to ask again for a job that is submitted now, about.
   seconds RetryAfter() const;
 

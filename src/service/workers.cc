@@ -19,6 +19,7 @@ namespace {
 // Ends that may be on their way to the disk while their workers have gone on.
 constexpr std::size_t kMostEndings = 64;
 constexpr milliseconds kEngineTick{100};
+constexpr int kMostOverloads = 10;
 constexpr milliseconds kQueuePause{1000};
 constexpr std::chrono::minutes kLongestTake{10};
 constexpr std::chrono::minutes kLongestPause{10};
@@ -90,25 +91,42 @@ aio::Task<> Workers::Drain(SteadyTime deadline) {
 
 aio::Task<> Workers::Run(Worker& worker, JobKind kind) {
   while (!stopping_) {
-    if (engine_.Current() == nullptr) {
-      co_await aio::SleepUntil(clock_.SteadyNow() + kEngineTick);
-      continue;
+    std::string failure;
+    try {
+      co_await TakeAndWork(worker, kind);
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == boost::asio::error::operation_aborted) throw;
+      failure = error.what();
+    } catch (const std::exception& error) {
+      failure = error.what();
     }
-    auto job = co_await queue_.Take(kind, clock_.SteadyNow() + kLongestTake);
-    Report(job ? Result<void>() : std::unexpected(job.error()));
-    if (!job) {
-      co_await aio::SleepUntil(clock_.SteadyNow() + kQueuePause);
-      continue;
-    }
-    if (!*job) continue;
-    worker.is_busy = true;
-    co_await Work(**std::move(job));
     worker.is_busy = false;
+    if (!failure.empty()) {
+      log_.Error("worker failed, and goes on", {{"error", failure}});
+      co_await aio::SleepUntil(clock_.SteadyNow() + kQueuePause);
+    }
     while (endings_.size() >= kMostEndings) co_await aio::SleepUntil(clock_.SteadyNow() + milliseconds(10));
   }
 }
 
+aio::Task<> Workers::TakeAndWork(Worker& worker, JobKind kind) {
+  if (engine_.Current() == nullptr) {
+    co_await aio::SleepUntil(clock_.SteadyNow() + kEngineTick);
+    co_return;
+  }
+  auto job = co_await queue_.Take(kind, clock_.SteadyNow() + kLongestTake);
+  Report(job ? Result<void>() : std::unexpected(job.error()));
+  if (!job) {
+    co_await aio::SleepUntil(clock_.SteadyNow() + kQueuePause);
+    co_return;
+  }
+  if (!*job) co_return;
+  worker.is_busy = true;
+  co_await Work(**std::move(job));
+}
+
 void Workers::Report(const Result<void>& result) {
+  if (!result && result.error().code == Errc::kCancelled) return;
   if (result) {
     if (std::exchange(queue_failed_, false)) log_.Info("job queue works again");
   } else if (!std::exchange(queue_failed_, true)) {
@@ -156,10 +174,17 @@ aio::Task<Workers::End> Workers::JudgeContent(const LeasedJob& job) {
   VerdictPtr known = co_await scans_.FindFresh(job.lease.id);
   // A passing verdict is what another attempt is for.
   if (known != nullptr && !known->IsPassing()) co_return OnVerdict(job, std::move(known));
-  auto answer = co_await scans_.Scan(*job.content, SteadyTime::max(), Urgency::kQueued);
-  if (answer) co_return OnVerdict(job, std::move(answer->verdict));
-  if (stopping_) co_return End{End::What::kRelease, nullptr, {}};
-  co_return OnFailure(job, answer.error().what);
+  // The engine may have gone while there was nothing to take.
+  if (engine_.Current() == nullptr) co_return End{End::What::kRelease, nullptr, {}};
+  for (int attempt = 1;; ++attempt) {
+    auto answer = co_await scans_.Scan(*job.content, SteadyTime::max(), Urgency::kQueued);
+    if (answer) co_return OnVerdict(job, std::move(answer->verdict));
+    if (stopping_) co_return End{End::What::kRelease, nullptr, {}};
+    // The scan was shared with somebody who was in a hurry, and given up with him.
+    const bool was_shared = answer.error().code == Errc::kOverloaded;
+    if (!was_shared || attempt == kMostOverloads) co_return OnFailure(job, answer.error().what);
+    co_await aio::SleepUntil(clock_.SteadyNow() + kEngineTick);
+  }
 }
 
 Workers::End Workers::OnVerdict(const LeasedJob& job, VerdictPtr verdict) const {
@@ -212,7 +237,7 @@ aio::Task<> Workers::Settle(Lease lease, std::uint32_t attempts, End end) {
     if (!written && written.error().code == Errc::kNotFound) co_return;  // somebody else's now, or dropped
     Report(written);
     if (written) break;
-    // The verdict is in the cache: whoever takes the job when the lease has ended finds it there.
+    // Tried for as long as the lease is ours; whoever takes the job after that may find the verdict in the cache.
     co_await aio::SleepUntil(clock_.SteadyNow() + kQueuePause);
   }
   const std::string id = lease.id.Hex();

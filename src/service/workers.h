@@ -55,6 +55,7 @@ class Workers {
   class LeaseGuard;
 
   aio::Task<> Run(Worker& worker, JobKind kind);
+  aio::Task<> TakeAndWork(Worker& worker, JobKind kind);
   aio::Task<> Work(LeasedJob job);
   aio::Task<End> Judge(const LeasedJob& job);
   aio::Task<End> JudgeContent(const LeasedJob& job);

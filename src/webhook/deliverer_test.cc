@@ -359,7 +359,7 @@ TEST(Deliverer, IsNotMadeOfBadSettings) {
     return made ? "" : made.error().what;
   };
   EXPECT_THAT(why_not({.hosts = {"*"}}), HasSubstr("webhook.hosts"));
-  EXPECT_THAT(why_not({.hosts = {"hooks.example"}}), HasSubstr("webhook.secrets"));
+  EXPECT_THAT(why_not({.hosts = {"hooks.example"}}), HasSubstr("webhook.secret_file"));
   EXPECT_THAT(why_not({.ca_file = "/nonexistent"}), HasSubstr("webhook.ca_file"));
   EXPECT_THAT(why_not({.attempts = 0}), HasSubstr("webhook.attempts"));
   EXPECT_EQ(why_not({}), "");

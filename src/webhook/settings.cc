@@ -15,7 +15,7 @@ Result<void> CheckSettings(const Settings& settings) {
   if (!settings.hosts.empty() && settings.secrets.empty()) {
     return Fail(
         Errc::kMalformed,
-        "webhook.hosts allows callbacks, but webhook.secrets has nothing to sign them with; make a secret with: "
+        "webhook.hosts allows callbacks, but webhook.secret_file has nothing to sign them with; make a secret with: "
         "echo \"whsec_$(openssl rand -base64 32)\"");
   }
   const auto out_of_range = [](const char* name, auto least, auto most, const char* unit) {

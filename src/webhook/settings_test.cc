@@ -23,13 +23,13 @@ TEST(WebhookSettings, MayBeLeftAlone) { EXPECT_TRUE(CheckSettings({})); }
 
 TEST(WebhookSettings, NeedASecretForCallbacks) {
   EXPECT_EQ(WhyNot([](Settings&) {}), "");
-  EXPECT_THAT(WhyNot([](Settings& s) { s.secrets.clear(); }), HasSubstr("webhook.secrets has nothing to sign"));
+  EXPECT_THAT(WhyNot([](Settings& s) { s.secrets.clear(); }), HasSubstr("webhook.secret_file has nothing to sign"));
 }
 
 TEST(WebhookSettings, NameWhatIsWrong) {
   EXPECT_THAT(WhyNot([](Settings& s) { s.hosts.push_back("*"); }), HasSubstr("webhook.hosts"));
   EXPECT_THAT(WhyNot([](Settings& s) { s.private_networks = {"10/8"}; }), HasSubstr("webhook.private_networks"));
-  EXPECT_THAT(WhyNot([](Settings& s) { s.secrets.push_back("secret"); }), HasSubstr("webhook.secrets: number 2"));
+  EXPECT_THAT(WhyNot([](Settings& s) { s.secrets.push_back("secret"); }), HasSubstr("webhook.secret_file: number 2"));
 }
 
 TEST(WebhookSettings, HaveRanges) {

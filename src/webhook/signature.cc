@@ -53,7 +53,7 @@ Result<Signer> Signer::Parse(const std::vector<std::string>& secrets) {
     if (!key || key->size() < kMinSecretBytes || key->size() > kMaxSecretBytes) {
       return Fail(
           Errc::kMalformed,
-          fmt::format("webhook.secrets: number {} is not whsec_ and the base64 of {} to {} bytes; make one with: "
+          fmt::format("webhook.secret_file: number {} is not whsec_ and the base64 of {} to {} bytes; make one with: "
                       "echo \"whsec_$(openssl rand -base64 32)\"",
                       keys.size() + 1, kMinSecretBytes, kMaxSecretBytes));
     }

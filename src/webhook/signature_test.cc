@@ -71,7 +71,7 @@ TEST(Signer, RefusesSecretsWithoutShowingThem) {
     const auto signer = Signer::Parse({kSecret24, secret});
     ASSERT_FALSE(signer) << secret;
     EXPECT_EQ(signer.error().code, Errc::kMalformed);
-    EXPECT_THAT(signer.error().what, HasSubstr("webhook.secrets: number 2"));
+    EXPECT_THAT(signer.error().what, HasSubstr("webhook.secret_file: number 2"));
     EXPECT_THAT(signer.error().what, Not(HasSubstr("AAECAw")));
   }
 }

@@ -163,6 +163,18 @@ TEST_F(AsyncStorage, AQueueThatCannotBeWrittenPromisesNothing) {
   EXPECT_EQ(server().Terminate(), 0);
 }
 
+TEST_F(AsyncStorage, AQueueThatCouldNotBeOpenedIsOpenedWhenItCan) {
+  // A file where its directory should be: as good as any other cause that passes.
+  fs::create_directories(root_ / "data");
+  root_.Write("data/queue", "in the way");
+  Start();
+  EXPECT_THAT(Submit(port(), SampleOf(1000, 1)), IsProblem(503, "not-ready"));
+  ExpectSyncScansWork(2);
+  fs::remove(root_ / "data/queue");
+  ASSERT_TRUE(Eventually([&] { return testing::Value(Submit(port(), SampleOf(1000, 3)), HasStatus(202)); }));
+  EXPECT_TRUE(StatusBecomes(SampleOf(1000, 3), "done")) << "the workers have begun, too";
+}
+
 TEST_F(AsyncStorage, ADamagedQueueIsSaidToBeDamaged) {
   LaunchWithoutEngine();
   for (unsigned i = 0; i < 50; ++i) {
