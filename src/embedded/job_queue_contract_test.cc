@@ -1,5 +1,7 @@
 #include "core/job_queue_contract.h"
 
+#include "core/job_bounds_contract.h"
+#include "core/job_takers_contract.h"
 #include "core/outbox_contract.h"
 #include "embedded/job_queue_samples.h"
 
@@ -29,8 +31,12 @@ using Usual = SqliteWorld<64 * 1024>;
 using AllInFiles = SqliteWorld<0>;
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, JobQueueContract, Usual);
-INSTANTIATE_TYPED_TEST_SUITE_P(SqliteAndFiles, JobQueueContract, AllInFiles);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, JobBoundsContract, Usual);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, JobTakersContract, Usual);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, OutboxContract, Usual);
+INSTANTIATE_TYPED_TEST_SUITE_P(SqliteAndFiles, JobQueueContract, AllInFiles);
+INSTANTIATE_TYPED_TEST_SUITE_P(SqliteAndFiles, JobBoundsContract, AllInFiles);
+INSTANTIATE_TYPED_TEST_SUITE_P(SqliteAndFiles, JobTakersContract, AllInFiles);
 
 }  // namespace
 }  // namespace lazaret

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -37,6 +38,8 @@ struct QueueState {
   std::int64_t next_message = 0;  // none that nobody has taken is due before
 
   std::uint64_t unfinished() const { return ready_small + ready_large + paused + leased; }
+  // Down to zero at most: an edited row must not make a counter that refuses everything.
+  static void Lower(std::uint64_t& counter, std::uint64_t by = 1) { counter -= std::min(counter, by); }
 };
 
 // What a transaction in progress changes beside the rows, to be undone, or to take effect, together with them.

@@ -124,7 +124,7 @@ aio::Task<Result<void>> QueueWriter::CloseMessage(std::uint64_t number) {
     if (!removed) return std::unexpected(removed.error());
     if (!*removed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
     message_leases_.End(number, 0);
-    --changes_.state.messages;
+    QueueState::Lower(changes_.state.messages);
     return {};
   });
 }
@@ -290,7 +290,7 @@ Result<void> QueueWriter::ServeMessage() {
   if (!delivery) return std::unexpected(delivery.error());
   if (!*delivery) {
     log_.Error("message dropped: it is not what was written", {{"file", connection_.path()}, {"number", number}});
-    --changes_.state.messages;
+    QueueState::Lower(changes_.state.messages);
     const auto removed = messages_.Remove(number);
     if (!removed) return std::unexpected(removed.error());
     return {};

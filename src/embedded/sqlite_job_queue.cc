@@ -202,7 +202,8 @@ aio::Task<Result<std::optional<LeasedJob>>> SqliteJobQueue::Take(JobKind kind, S
   if (cancellation.cancelled() != boost::asio::cancellation_type::none) {
     co_return Fail(Errc::kCancelled, "cancelled while a job was being taken");
   }
-  if (!content) impl.log.Error("content of a job lost", {{"id", job->row.id.Hex()}, {"why", content.error().what}});
+  if (!content && content.error().code == Errc::kCorrupt)
+    impl.log.Error("content of a job lost", {{"id", job->row.id.Hex()}, {"why", content.error().what}});
   impl.writer->Renew(job->lease);
   job.Keep();
   co_return LeasedJob{.lease = job->lease,
