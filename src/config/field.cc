@@ -201,7 +201,7 @@ constexpr std::array kFields = {
           "Disk space for the contents of dead letters; beyond it the oldest lose theirs and cannot be tried again."},
 
     Field{"webhook.hosts", "--webhook-host", Kind::kTexts, +[](C& c) { return &c.webhook.hosts; }, 0, 1000,
-          "Hosts that may be called back, such as hooks.example.com, *.example.com or 10.0.0.7:8080; none: no "
+          "Hosts that may be called back, such as hooks.example.com, *.example.com or example.com:8443; none: no "
           "callbacks."},
     Field{"webhook.private_networks", "", Kind::kTexts, +[](C& c) { return &c.webhook.private_networks; }, 0, 1000,
           "Addresses and networks that may be called back although they are not public, such as 10.0.0.0/8 or ::1."},
