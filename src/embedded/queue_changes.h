@@ -34,7 +34,7 @@ struct QueueState {
   std::int64_t first_new = kNever;     // jobs from this number on are not committed yet
   std::int64_t next_pause_end = kNever;
   std::int64_t next_expiry = kNever;
-  std::int64_t next_message = 0;  // none that nobody has taken is due before
+  std::int64_t next_message = 0;  // none is due before
 
   std::uint64_t unfinished() const { return ready_small + ready_large + paused + leased; }
 };
