@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,11 +17,20 @@ namespace lazaret::embedded {
 template <class Key, class Hash = std::hash<Key>>
 class LeaseTable {
  public:
-  // Replaces a lease of `key` that is there already.
-  void Grant(const Key& key, std::uint64_t token, SteadyTime until) {
+  struct Held {
+    std::uint64_t token;
+    SteadyTime until;
+  };
+  // Replaces a lease of `key` that is there already, and returns it.
+  std::optional<Held> Grant(const Key& key, std::uint64_t token, SteadyTime until) {
     std::lock_guard lock(mutex_);
-    Erase(leases_.find(key));
+    std::optional<Held> replaced;
+    if (const auto found = leases_.find(key); found != leases_.end()) {
+      replaced = Held{found->second.token, found->second.end->first};
+      Erase(found);
+    }
     leases_.emplace(key, Entry{token, ends_.emplace(until, key)});
+    return replaced;
   }
   // False when `key` has no lease with this token.
   bool Renew(const Key& key, std::uint64_t token, SteadyTime until) {
@@ -63,7 +73,6 @@ class LeaseTable {
     typename Ends::iterator end;
   };
   void Erase(typename std::unordered_map<Key, Entry, Hash>::iterator found) {
-    if (found == leases_.end()) return;
     ends_.erase(found->second.end);
     leases_.erase(found);
   }

@@ -29,6 +29,16 @@ TEST(LeaseTable, KnowsWhoseTimeIsUp) {
   EXPECT_TRUE(leases.Has(3));
 }
 
+TEST(LeaseTable, ReturnsTheLeaseThatIsReplaced) {
+  LeaseTable<int> leases;
+  EXPECT_FALSE(leases.Grant(1, 10, At(30)));
+  const auto replaced = leases.Grant(1, 11, At(50));
+  ASSERT_TRUE(replaced);
+  EXPECT_EQ(replaced->token, 10u);
+  EXPECT_EQ(replaced->until, At(30));
+  EXPECT_THAT(leases.Over(At(50)), ElementsAre(Pair(1, 11u)));
+}
+
 TEST(LeaseTable, RenewsOnlyTheLeaseThatIsThere) {
   LeaseTable<int> leases;
   leases.Grant(1, 10, At(10));

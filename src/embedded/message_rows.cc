@@ -9,7 +9,7 @@ namespace lazaret::embedded {
 namespace {
 
 enum Sql : std::size_t {
-  kFirst,  // the header's
+  kFirst,
   kCountCallbacks,
   kInsertCallback,
   kRemoveCallbacks,
@@ -18,11 +18,13 @@ enum Sql : std::size_t {
   kRead,
   kRemove,
   kPostpone,
+  kLease,
+  kRelease,
 };
 
 // The id of a message is random, so that a receiver never takes it for one of another queue file.
 constexpr std::string_view kSql[] = {
-    "SELECT number, due_at FROM messages ORDER BY due_at, number",
+    "SELECT number, due_at FROM messages ORDER BY due_at, number LIMIT 1",
     "SELECT count(*) FROM callbacks WHERE id = ?",
     "INSERT INTO callbacks(id, url, name) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
     "DELETE FROM callbacks WHERE id = ?",
@@ -34,6 +36,8 @@ constexpr std::string_view kSql[] = {
     "SELECT message_id, id, url, name, verdict, attempts FROM messages WHERE number = ?",
     "DELETE FROM messages WHERE number = ?",
     "UPDATE messages SET attempts = attempts + 1, due_at = ?2 WHERE number = ?1",
+    "UPDATE messages SET due_at = ?2 WHERE number = ?1",
+    "UPDATE messages SET due_at = ?2 WHERE number = ?1 AND due_at = ?3",
 };
 
 }  // namespace
@@ -89,6 +93,23 @@ Result<std::uint64_t> MessageRows::MakeDue(const Digest& id, Bytes verdict, std:
   }
   if (made == 0) return 0;
   return RemoveCallbacks(id);
+}
+
+Result<std::optional<MessageRows::Row>> MessageRows::First() {
+  SqliteRun run(statements_[kFirst]);
+  const auto found = run.Step();
+  if (!found) return std::unexpected(found.error());
+  if (!*found) return std::nullopt;
+  return Row{.number = static_cast<std::uint64_t>(run.TakeInteger()), .due_at = run.TakeInteger()};
+}
+
+Result<void> MessageRows::Lease(const MessageLease& lease) {
+  return SqliteRun(statements_[kLease]).Bind(static_cast<std::int64_t>(lease.number)).Bind(lease.until).Finish();
+}
+
+Result<void> MessageRows::Release(const MessageLease& lease) {
+  SqliteRun run(statements_[kRelease]);
+  return run.Bind(static_cast<std::int64_t>(lease.number)).Bind(lease.due_at).Bind(lease.until).Finish();
 }
 
 Result<std::optional<Delivery>> MessageRows::Read(std::uint64_t number) {

@@ -10,6 +10,13 @@
 
 namespace lazaret::embedded {
 
+// That one taker has a message. Wall clock, ms since 1970.
+struct MessageLease {
+  std::uint64_t number;
+  std::int64_t due_at;  // before
+  std::int64_t until;
+};
+
 // The statements of the one writer on callbacks that wait for their job and on messages to callbacks that are due.
 // Times are ms since 1970, wall clock. Used by one thread.
 class MessageRows {
@@ -31,18 +38,12 @@ class MessageRows {
     std::uint64_t number;
     std::int64_t due_at;
   };
-  // The first message for which `skip` does not hold, in the order of their due times.
-  template <class Skip>
-  Result<std::optional<Row>> First(Skip skip) {
-    SqliteRun run(statements_[0]);
-    while (true) {
-      const auto found = run.Step();
-      if (!found) return std::unexpected(found.error());
-      if (!*found) return std::nullopt;
-      const Row row{.number = static_cast<std::uint64_t>(run.TakeInteger()), .due_at = run.TakeInteger()};
-      if (!skip(row.number)) return row;
-    }
-  }
+  // The message that is due first.
+  Result<std::optional<Row>> First();
+  // It is due again when the lease ends.
+  Result<void> Lease(const MessageLease& lease);
+  // It is due when it was before, unless the lease is not the last one.
+  Result<void> Release(const MessageLease& lease);
   // Nothing when it cannot be read: its verdict is not what was written.
   Result<std::optional<Delivery>> Read(std::uint64_t number);
   // False when there is no such message.

@@ -22,7 +22,11 @@ void QueueChanges::UndoAll(bool surely) {
 
 void QueueChanges::UndoTo(const Marks& marks) {
   state = marks.state;
-  for (std::size_t i = marks.granted; i < granted_.size(); ++i) leases_.End(granted_[i].id, granted_[i].token);
+  for (std::size_t i = granted_.size(); i > marks.granted; --i) {
+    const auto& [lease, replaced] = granted_[i - 1];
+    leases_.End(lease.id, lease.token);
+    if (replaced) leases_.Grant(lease.id, replaced->token, replaced->until);
+  }
   adopted_.resize(marks.adopted);
   removed_.erase(removed_.begin() + static_cast<std::ptrdiff_t>(marks.removed), removed_.end());
   granted_.erase(granted_.begin() + static_cast<std::ptrdiff_t>(marks.granted), granted_.end());

@@ -35,7 +35,7 @@ struct QueueState {
   std::int64_t first_new = kNever;     // jobs from this number on are not committed yet
   std::int64_t next_pause_end = kNever;
   std::int64_t next_expiry = kNever;
-  std::int64_t next_message = 0;  // none that nobody has taken is due before
+  std::int64_t next_message = 0;  // none is due before
 
   std::uint64_t unfinished() const { return ready_small + ready_large + paused + leased; }
   // Down to zero at most: an edited row must not make a counter that refuses everything.
@@ -54,10 +54,9 @@ class QueueChanges {
   void Adopt(std::shared_ptr<ContentFiles::Pending> file) { adopted_.push_back(std::move(file)); }
   // No row refers to it any more.
   void RemoveFile(const ContentFileName& name) { removed_.push_back(name); }
-  // Holds at once, so that its end is watched from the beginning.
+  // Holds at once, so that its end is watched from the beginning. Undone, the lease that it replaced is there again.
   void GrantLease(const Lease& lease, SteadyTime until) {
-    leases_.Grant(lease.id, lease.token, until);
-    granted_.push_back(lease);
+    granted_.push_back({lease, leases_.Grant(lease.id, lease.token, until)});
   }
   void EndLease(const Lease& lease) { ended_.push_back(lease); }
 
@@ -75,6 +74,10 @@ class QueueChanges {
   std::size_t doubtful_files() const { return doubtful_.size(); }
 
  private:
+  struct Granted {
+    Lease lease;
+    std::optional<JobLeases::Held> replaced;
+  };
   struct Marks {
     QueueState state;
     std::size_t adopted, removed, granted, ended;
@@ -88,7 +91,7 @@ class QueueChanges {
   Marks part_{};
   std::vector<std::shared_ptr<ContentFiles::Pending>> adopted_;
   std::vector<ContentFileName> removed_;
-  std::vector<Lease> granted_;
+  std::vector<Granted> granted_;
   std::vector<Lease> ended_;
   std::vector<std::shared_ptr<ContentFiles::Pending>> doubtful_;
 };

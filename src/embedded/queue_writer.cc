@@ -123,7 +123,6 @@ aio::Task<Result<void>> QueueWriter::CloseMessage(std::uint64_t number) {
     const auto removed = messages_.Remove(number);
     if (!removed) return std::unexpected(removed.error());
     if (!*removed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
-    message_leases_.End(number, 0);
     QueueState::Lower(changes_.state.messages);
     return {};
   });
@@ -134,7 +133,6 @@ aio::Task<Result<void>> QueueWriter::PostponeMessage(std::uint64_t number, milli
     const auto postponed = messages_.Postpone(number, jobs.Now() + std::min(pause, kLongest).count());
     if (!postponed) return std::unexpected(postponed.error());
     if (!*postponed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
-    message_leases_.End(number, 0);
     changes_.state.next_message = 0;
     return {};
   });
@@ -144,11 +142,10 @@ void QueueWriter::ReleaseLater(const Lease& lease) {
   committer_.Post([this, lease] { return jobs_.Release(lease); });
 }
 
-void QueueWriter::ReleaseMessageLater(std::uint64_t number) {
-  committer_.Post([this, number]() -> Result<void> {
-    message_leases_.End(number, 0);
+void QueueWriter::ReleaseMessageLater(const MessageLease& lease) {
+  committer_.Post([this, lease]() -> Result<void> {
     changes_.state.next_message = 0;
-    return {};
+    return messages_.Release(lease);
   });
 }
 
@@ -165,9 +162,7 @@ bool QueueWriter::CanServe() {
   const bool serves_job = std::ranges::any_of(waiters, [&](const auto& waiter) {
     return state.ready_small > 0 || (waiter->wish == JobKind::kAny && state.ready_large > 0);
   });
-  if (message_leases_.FirstEnd() <= clock_.SteadyNow()) changes_.state.next_message = 0;
-  return serves_job ||
-         (!message_line_.Refresh().empty() && state.messages > 0 && changes_.state.next_message <= jobs_.Now());
+  return serves_job || (!message_line_.Refresh().empty() && state.messages > 0 && state.next_message <= jobs_.Now());
 }
 
 bool QueueWriter::WantsTransaction() {
@@ -267,10 +262,6 @@ Result<bool> QueueWriter::ServeJob() {
 }
 
 void QueueWriter::ServeMessages() {
-  for (const auto& [number, token] : message_leases_.Over(clock_.SteadyNow())) {
-    message_leases_.End(number, token);
-    changes_.state.next_message = 0;
-  }
   auto& line = message_line_.Refresh();
   while (!line.empty() && changes_.state.messages > 0 && changes_.state.next_message <= jobs_.Now()) {
     if (const auto done = committer_.Attempt([this] { return ServeMessage(); }); !done) {
@@ -281,7 +272,7 @@ void QueueWriter::ServeMessages() {
 }
 
 Result<void> QueueWriter::ServeMessage() {
-  const auto first = messages_.First([this](std::uint64_t number) { return message_leases_.Has(number); });
+  const auto first = messages_.First();
   if (!first) return std::unexpected(first.error());
   changes_.state.next_message = *first ? (*first)->due_at : QueueState::kNever;
   if (changes_.state.next_message > jobs_.Now()) return {};
@@ -297,14 +288,11 @@ Result<void> QueueWriter::ServeMessage() {
   }
   auto& line = message_line_.Refresh();
   if (line.empty()) return {};
-  const auto waiter = line.front();
+  const MessageLease lease{
+      .number = number, .due_at = (*first)->due_at, .until = jobs_.Now() + line.front()->wish.count()};
+  if (auto leased = messages_.Lease(lease); !leased) return leased;
+  held_messages_.emplace_back(line.front(), TakenMessage(*this, **std::move(delivery), lease));
   line.pop_front();
-  message_leases_.Grant(number, 0, clock_.SteadyNow() + waiter->wish);
-  MessageLine::Answer answer(std::in_place, TakenMessage(*this, **std::move(delivery)));
-  if (!waiter->Give(std::move(answer))) {
-    (void)std::move(**answer).Keep();
-    message_leases_.End(number, 0);
-  }
   return {};
 }
 
@@ -339,6 +327,9 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
       // When the taker has gone it goes back with its destruction.
       (void)waiter->Give(JobLine::Answer(std::in_place, std::move(job)));
     }
+    for (auto& [waiter, message] : held_messages_) {
+      (void)waiter->Give(MessageLine::Answer(std::in_place, std::move(message)));
+    }
   } else {
     // A full disk stops a commit before its last page is written.
     changes_.UndoAll(committed.error().code == Errc::kOverloaded);
@@ -348,12 +339,17 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
       job.Keep();
       waiter->Give(std::unexpected(committed.error()));
     }
+    for (auto& [waiter, message] : held_messages_) {
+      (void)std::move(message).Keep();
+      waiter->Give(std::unexpected(committed.error()));
+    }
     job_line_.Refresh();
     job_line_.FailAll(committed.error());
     message_line_.Refresh();
     message_line_.FailAll(committed.error());
   }
   held_back_.clear();
+  held_messages_.clear();
   Report(committed);
 }
 
@@ -374,10 +370,8 @@ SteadyTime QueueWriter::NextTurn() {
   if (state.next_expiry != QueueState::kNever) next = std::min(next, SteadyAt(state.next_expiry));
   if (jobs_.IsTooFull()) next = std::min(next, clock_.SteadyNow() + kStepPause);
   if (changes_.doubtful_files() > 0) next = clock_.SteadyNow();
-  if (!message_line_.IsEmpty() && state.messages > 0) {
-    next = std::min({next, message_leases_.FirstEnd(),
-                     changes_.state.next_message == QueueState::kNever ? SteadyTime::max()
-                                                                       : SteadyAt(changes_.state.next_message)});
+  if (!message_line_.IsEmpty() && state.messages > 0 && state.next_message != QueueState::kNever) {
+    next = std::min(next, SteadyAt(state.next_message));
   }
   return std::max(next, not_before_);
 }

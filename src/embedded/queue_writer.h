@@ -44,12 +44,13 @@ class QueueWriter final : private TransactionParticipant {
   // Likewise a message.
   class TakenMessage {
    public:
-    TakenMessage(QueueWriter& writer, Delivery delivery) : writer_(&writer), delivery_(std::move(delivery)) {}
+    TakenMessage(QueueWriter& writer, Delivery delivery, const MessageLease& lease)
+        : writer_(&writer), delivery_(std::move(delivery)), lease_(lease) {}
     TakenMessage(TakenMessage&& other) noexcept
-        : writer_(std::exchange(other.writer_, nullptr)), delivery_(std::move(other.delivery_)) {}
+        : writer_(std::exchange(other.writer_, nullptr)), delivery_(std::move(other.delivery_)), lease_(other.lease_) {}
     TakenMessage& operator=(TakenMessage&&) = delete;
     ~TakenMessage() {
-      if (writer_ != nullptr) writer_->ReleaseMessageLater(delivery_.number);
+      if (writer_ != nullptr) writer_->ReleaseMessageLater(lease_);
     }
     Delivery Keep() && {
       writer_ = nullptr;
@@ -59,6 +60,7 @@ class QueueWriter final : private TransactionParticipant {
    private:
     QueueWriter* writer_;
     Delivery delivery_;
+    MessageLease lease_;
   };
 
   // Ends the leases of the process before, deletes content files that no job refers to, and starts the thread. All
@@ -78,6 +80,8 @@ class QueueWriter final : private TransactionParticipant {
   // between loses is only that there was a lease, and the job is queued still. A writer that could not write lately
   // waits for the disk, lest jobs are begun over and over that can never be finished.
   aio::Task<Result<std::optional<TakenJob>>> TakeJob(JobKind kind, SteadyTime until);
+  // The next message that is due, once its lease is on the disk: a message is never posted over and over because
+  // nothing can be written about it.
   aio::Task<Result<std::optional<TakenMessage>>> TakeMessage(milliseconds lease, SteadyTime until);
   aio::Task<Result<void>> CloseMessage(std::uint64_t number);
   aio::Task<Result<void>> PostponeMessage(std::uint64_t number, milliseconds pause);
@@ -120,7 +124,7 @@ class QueueWriter final : private TransactionParticipant {
   Result<void> ServeMessage();
   Result<void> GiveSpaceBack();
   void ReleaseLater(const Lease& lease);
-  void ReleaseMessageLater(std::uint64_t number);
+  void ReleaseMessageLater(const MessageLease& lease);
   SteadyTime LeaseEnd() const;
   SteadyTime SteadyAt(std::int64_t wall) const;
   template <class Line, class Wish>
@@ -138,9 +142,9 @@ class QueueWriter final : private TransactionParticipant {
 
   JobLine job_line_;
   MessageLine message_line_;
-  LeaseTable<std::uint64_t> message_leases_;
   // The write thread's own.
-  std::vector<std::pair<std::shared_ptr<JobLine::Waiter>, TakenJob>> held_back_;  // until the commit
+  std::vector<std::pair<std::shared_ptr<JobLine::Waiter>, TakenJob>> held_back_;              // until the commit
+  std::vector<std::pair<std::shared_ptr<MessageLine::Waiter>, TakenMessage>> held_messages_;  // likewise
   bool failing_ = false;
   std::int64_t commits_before_ = 0;
   bool chores_fail_ = false;

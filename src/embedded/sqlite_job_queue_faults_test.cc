@@ -218,6 +218,87 @@ void ExceedTheFileSizeLimit(const std::string& directory, std::size_t size) {
   EXPECT_THAT(error.what, HasSubstr("File too large"));
 }
 
+// While it lives every write to a file fails.
+class NoWrites {
+ public:
+  NoWrites() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  }
+  ~NoWrites() { EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before_), 0); }
+  NoWrites(const NoWrites&) = delete;
+  NoWrites& operator=(const NoWrites&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(SqliteJobQueueFaults, AJobWhoseLeaseEndedWhileNothingCouldBeWrittenIsTakenAgain) {
+  const TestDirectory directory;
+  RunInChild([&] {
+    World world(directory.path());
+    JobDriver jobs(*world.queue, world.clock);
+    jobs.Submit(SampleJob(1));
+    const Lease lost = jobs.MustTake().lease;
+    world.clock.Advance(JobPolicy{}.lease);
+    {
+      const NoWrites no_writes;
+      // Taken again in the transaction that ends its lease, which fails.
+      (void)Await(world.queue->Take(JobKind::kAny, world.clock.SteadyNow()));
+      EXPECT_FALSE(world.Submit(SampleJob(2)));
+    }
+    world.clock.Advance(seconds(1));
+    const auto again = jobs.Take();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->lease.id, lost.id);
+    EXPECT_EQ(again->lost, 1u);
+    jobs.Finish(again->lease);
+  });
+}
+
+TEST(SqliteJobQueueFaults, AMessageKeepsItsLeaseWhileNothingCanBeWritten) {
+  const TestDirectory directory;
+  RunInChild([&] {
+    World world(directory.path());
+    const auto take = [&] { return Await(world.queue->TakeDue(seconds(60), world.clock.SteadyNow())); };
+    const auto add = [&](std::size_t number) {
+      JobDriver::Expect(world.queue->Add(SampleDigest(number), SampleClean(world.clock), {"https://a.example/", ""}));
+    };
+    add(1);
+    const auto first = take();
+    ASSERT_TRUE(first && *first);
+    {
+      const NoWrites no_writes;
+      EXPECT_FALSE(Await(world.queue->Close((*first)->number)));
+      EXPECT_FALSE(Await(world.queue->Postpone((*first)->number, milliseconds(0))));
+      world.clock.Advance(seconds(1));
+      const auto again = take();
+      EXPECT_TRUE(again && !*again) << "it would be posted again and again";
+    }
+    world.clock.Advance(seconds(1));
+    add(2);
+    {
+      const NoWrites no_writes;
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(take()) << "nothing says that it was taken";
+        world.clock.Advance(seconds(1));
+      }
+    }
+    const auto second = take();
+    ASSERT_TRUE(second && *second);
+    EXPECT_EQ((*second)->id, SampleDigest(2));
+    world.clock.Advance(seconds(60));
+    const auto again = take();
+    ASSERT_TRUE(again && *again);
+    EXPECT_EQ((*again)->number, (*first)->number);
+    EXPECT_EQ((*again)->attempts, 0u);
+    JobDriver::Expect(world.queue->Close((*again)->number));
+  });
+}
+
 TEST(SqliteJobQueueFaults, WorksAgainWhenWritesDo) {
   for (const std::size_t size : {10'000u, 100'000u}) {
     const TestDirectory directory;

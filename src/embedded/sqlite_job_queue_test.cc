@@ -122,6 +122,21 @@ TEST_F(SqliteJobQueueTest, AMessageThatCannotBeReadIsDropped) {
   EXPECT_EQ(queue_->waiting(), 0u);
 }
 
+TEST_F(SqliteJobQueueTest, LeasedMessagesAreDueWhenTheirLeaseEndsAlsoAcrossRestarts) {
+  Open();
+  const auto take = [&] { return Await(queue_->TakeDue(seconds(10), clock_.SteadyNow())).value(); };
+  JobDriver::Expect(queue_->Add(SampleDigest(1), SampleInfected(clock_), {"https://a.example/", ""}));
+  ASSERT_TRUE(take());
+  EXPECT_EQ(Query("SELECT min(due_at) FROM messages"), (clock_.Now() + seconds(10)).time_since_epoch().count())
+      << "the first that is due is found without a walk";
+  Open();
+  EXPECT_FALSE(take());
+  clock_.Advance(seconds(10) - milliseconds(1));
+  EXPECT_FALSE(take());
+  clock_.Advance(milliseconds(1));
+  EXPECT_TRUE(take());
+}
+
 TEST_F(SqliteJobQueueTest, ForgottenJobsLeaveNothingBehind) {
   settings_.policy.keep_done = settings_.policy.keep_dead = milliseconds(1000);
   Open();
