@@ -18,7 +18,7 @@ enum Sql : std::size_t {
   kRead,
   kRemove,
   kPostpone,
-  kLease,
+  kSetDue,
   kRelease,
 };
 
@@ -103,10 +103,6 @@ Result<std::optional<MessageRows::Row>> MessageRows::First() {
   return Row{.number = static_cast<std::uint64_t>(run.TakeInteger()), .due_at = run.TakeInteger()};
 }
 
-Result<void> MessageRows::Lease(const MessageLease& lease) {
-  return SqliteRun(statements_[kLease]).Bind(static_cast<std::int64_t>(lease.number)).Bind(lease.until).Finish();
-}
-
 Result<void> MessageRows::Release(const MessageLease& lease) {
   SqliteRun run(statements_[kRelease]);
   return run.Bind(static_cast<std::int64_t>(lease.number)).Bind(lease.due_at).Bind(lease.until).Finish();
@@ -138,6 +134,11 @@ Result<bool> MessageRows::Remove(std::uint64_t number) {
 
 Result<bool> MessageRows::Postpone(std::uint64_t number, std::int64_t due_at) {
   SqliteRun run(statements_[kPostpone]);
+  return ChangedAny(run.Bind(static_cast<std::int64_t>(number)).Bind(due_at));
+}
+
+Result<bool> MessageRows::SetDue(std::uint64_t number, std::int64_t due_at) {
+  SqliteRun run(statements_[kSetDue]);
   return ChangedAny(run.Bind(static_cast<std::int64_t>(number)).Bind(due_at));
 }
 

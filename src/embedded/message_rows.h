@@ -40,15 +40,16 @@ class MessageRows {
   };
   // The message that is due first.
   Result<std::optional<Row>> First();
-  // It is due again when the lease ends.
-  Result<void> Lease(const MessageLease& lease);
   // It is due when it was before, unless the lease is not the last one.
   Result<void> Release(const MessageLease& lease);
   // Nothing when it cannot be read: its verdict is not what was written.
   Result<std::optional<Delivery>> Read(std::uint64_t number);
   // False when there is no such message.
   Result<bool> Remove(std::uint64_t number);
+  // Likewise; an attempt is counted.
   Result<bool> Postpone(std::uint64_t number, std::int64_t due_at);
+  // Likewise; nothing is counted.
+  Result<bool> SetDue(std::uint64_t number, std::int64_t due_at);
 
  private:
   MessageRows(SqliteConnection& connection, std::vector<SqliteStatement> statements)

@@ -128,14 +128,23 @@ aio::Task<Result<void>> QueueWriter::CloseMessage(std::uint64_t number) {
   });
 }
 
-aio::Task<Result<void>> QueueWriter::PostponeMessage(std::uint64_t number, milliseconds pause) {
-  return Run([this, number, pause](JobStore& jobs) -> Result<void> {
-    const auto postponed = messages_.Postpone(number, jobs.Now() + std::min(pause, kLongest).count());
-    if (!postponed) return std::unexpected(postponed.error());
-    if (!*postponed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
+template <class Change>
+auto QueueWriter::ChangeDue(std::uint64_t number, milliseconds pause, Change change) {
+  return Run([this, number, pause, change](JobStore& jobs) -> Result<void> {
+    const auto changed = (messages_.*change)(number, jobs.Now() + std::min(pause, kLongest).count());
+    if (!changed) return std::unexpected(changed.error());
+    if (!*changed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
     changes_.state.next_message = 0;
     return {};
   });
+}
+
+aio::Task<Result<void>> QueueWriter::PostponeMessage(std::uint64_t number, milliseconds pause) {
+  return ChangeDue(number, pause, &MessageRows::Postpone);
+}
+
+aio::Task<Result<void>> QueueWriter::ReturnMessage(std::uint64_t number, milliseconds pause) {
+  return ChangeDue(number, pause, &MessageRows::SetDue);
 }
 
 void QueueWriter::ReleaseLater(const Lease& lease) {
@@ -290,7 +299,7 @@ Result<void> QueueWriter::ServeMessage() {
   if (line.empty()) return {};
   const MessageLease lease{
       .number = number, .due_at = (*first)->due_at, .until = jobs_.Now() + line.front()->wish.count()};
-  if (auto leased = messages_.Lease(lease); !leased) return leased;
+  if (auto leased = messages_.SetDue(number, lease.until); !leased) return std::unexpected(leased.error());
   held_messages_.emplace_back(line.front(), TakenMessage(*this, **std::move(delivery), lease));
   line.pop_front();
   return {};

@@ -280,6 +280,10 @@ aio::Task<Result<void>> SqliteJobQueue::Postpone(std::uint64_t number, milliseco
   return impl_->writer->PostponeMessage(number, pause);
 }
 
+aio::Task<Result<void>> SqliteJobQueue::Return(std::uint64_t number, milliseconds pause) {
+  return impl_->writer->ReturnMessage(number, pause);
+}
+
 std::uint64_t SqliteJobQueue::waiting() const { return impl_->writer->state().messages; }
 
 SqliteJobQueue::Stats SqliteJobQueue::stats() const {

@@ -31,6 +31,7 @@ class AbsentJobQueue final : public JobQueue, public Outbox {
   }
   aio::Task<Result<void>> Close(std::uint64_t) override { co_return std::unexpected(why_); }
   aio::Task<Result<void>> Postpone(std::uint64_t, milliseconds) override { co_return std::unexpected(why_); }
+  aio::Task<Result<void>> Return(std::uint64_t, milliseconds) override { co_return std::unexpected(why_); }
   std::uint64_t waiting() const override { return 0; }
 
  private:
