@@ -30,7 +30,8 @@ class MessageRows {
   // How many went.
   Result<std::uint64_t> RemoveCallbacks(const Digest& id);
 
-  Result<void> Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now);
+  // False when the same message waits already.
+  Result<bool> Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now);
   // Every callback that waits for the job becomes a message that is due. How many.
   Result<std::uint64_t> MakeDue(const Digest& id, Bytes verdict, std::int64_t now);
 

@@ -546,12 +546,32 @@ TEST_F(SqliteJobQueueTest, RefusesTooManyMessages) {
   JobDriver::Expect(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3)));
   EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
   EXPECT_EQ(jobs_->Submit(SampleJob(1), to(1)), Submitted::kAttached);
-  EXPECT_EQ(JobDriver::ErrorOf(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3))), Errc::kOverloaded);
+  JobDriver::Expect(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3)));  // waits already
+  const auto refused = Await(queue_->Add(SampleDigest(1), SampleClean(clock_), to(5)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kOverloaded);
+  EXPECT_EQ(refused.error().what, "too many callbacks wait: 3");
   EXPECT_EQ(jobs_->Submit(SampleJob(2)), Submitted::kQueued);
   jobs_->Finish(jobs_->MustTake().lease);
   EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
   JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
   EXPECT_EQ(jobs_->Submit(SampleJob(2), to(4)), Submitted::kAttached);
+}
+
+TEST_F(SqliteJobQueueTest, TheSameMessageWaitsOnce) {
+  Open();
+  const Callback callback{"https://a.example/", "name"};
+  const auto add = [&](const VerdictPtr& verdict, const Callback& to) {
+    JobDriver::Expect(queue_->Add(SampleDigest(1), verdict, to));
+    return queue_->waiting();
+  };
+  EXPECT_EQ(add(SampleClean(clock_), callback), 1u);
+  EXPECT_EQ(add(SampleClean(clock_), callback), 1u);
+  EXPECT_EQ(add(SampleClean(clock_), {callback.url, "other"}), 2u);
+  EXPECT_EQ(add(SampleClean(clock_), {callback.url + "x", "name"}), 3u);
+  EXPECT_EQ(add(SampleInfected(clock_), callback), 4u) << "another verdict must be told";
+  JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
+  EXPECT_EQ(add(SampleClean(clock_), callback), 4u) << "what was told can be told again";
 }
 
 TEST_F(SqliteJobQueueTest, LongNotesAreCut) {
