@@ -54,7 +54,8 @@ constexpr std::string_view kWriteSql[] = {
     "UPDATE jobs SET state = ?2, lane = NULL, token = NULL, finished_at = ?3, verdict = ?4, "
     "attempts = attempts + (?2 = 4) WHERE seq = ?1",
     "UPDATE jobs SET content = 0, file = NULL WHERE seq = ?1",
-    "UPDATE jobs SET lane = ?2, available_at = NULL WHERE available_at <= ?1 AND size <= ?3",
+    "UPDATE jobs SET lane = iif(size <= ?2, 1, 2), available_at = NULL WHERE seq IN ("
+    "SELECT seq FROM jobs WHERE available_at <= ?1 ORDER BY available_at LIMIT ?3) RETURNING lane",
     "SELECT min(available_at) FROM jobs WHERE available_at IS NOT NULL",
     "SELECT " LAZARET_JOB_ROW " FROM jobs WHERE state = ? AND finished_at <= ? ORDER BY finished_at LIMIT ?",
     "SELECT " LAZARET_JOB_ROW " FROM jobs WHERE state = 4 AND content <> 0 ORDER BY finished_at LIMIT 1",
@@ -223,13 +224,17 @@ Result<void> JobRows::ForgetContent(std::int64_t seq) {
   return SqliteRun(statements_[kForgetContent]).Bind(seq).Finish();
 }
 
-Result<std::uint64_t> JobRows::EndPauses(std::int64_t now, Lane lane, std::uint64_t up_to) {
-  const std::uint64_t size = std::min<std::uint64_t>(up_to, std::numeric_limits<std::int64_t>::max());
+Result<JobRows::EndedPauses> JobRows::EndPauses(std::int64_t now, std::uint64_t small_size, std::size_t limit) {
+  const std::uint64_t size = std::min<std::uint64_t>(small_size, std::numeric_limits<std::int64_t>::max());
   SqliteRun run(statements_[kEndPauses]);
-  if (auto done = run.Bind(now).Bind(ToSql(lane)).Bind(ToSql(size)).Finish(); !done) {
-    return std::unexpected(done.error());
+  run.Bind(now).Bind(ToSql(size)).Bind(static_cast<std::int64_t>(limit));
+  EndedPauses ended;
+  while (true) {
+    const auto found = run.Step();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return ended;
+    ++(run.TakeInteger() == ToSql(Lane::kSmall) ? ended.small : ended.large);
   }
-  return static_cast<std::uint64_t>(connection_->ChangedRows());
 }
 
 Result<std::optional<std::int64_t>> JobRows::FirstPauseEnd() {

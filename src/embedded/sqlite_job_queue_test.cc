@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "embedded/job_queue_samples.h"
+#include "embedded/job_store.h"
 
 namespace lazaret::embedded {
 namespace {
@@ -572,6 +573,30 @@ TEST_F(SqliteJobQueueTest, TheSameMessageWaitsOnce) {
   EXPECT_EQ(add(SampleInfected(clock_), callback), 4u) << "another verdict must be told";
   JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
   EXPECT_EQ(add(SampleClean(clock_), callback), 4u) << "what was told can be told again";
+}
+
+TEST_F(SqliteJobQueueTest, EndsSoManyPausesAtOnce) {
+  auto connection = OpenQueueDatabase(File()).value();
+  // 1,001 pauses that are over, every second one of a large job.
+  ASSERT_TRUE(connection.Execute(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) "
+      "INSERT INTO jobs(id, state, lane, size, submitted_at, attempts, lost, note, content, available_at) "
+      "SELECT CAST(printf('%032d', i) AS BLOB), 1, 3, iif(i % 2, 10, 5000000), i, 1, 0, '', 0, i FROM n"));
+  const auto files = ContentFiles::Open(settings_.directory, pool_).value();
+  auto messages = MessageRows::Prepare(connection).value();
+  JobLeases leases;
+  QueueChanges changes(leases, *files);
+  JobStore store(JobRows::Prepare(connection).value(), messages, changes, leases, {}, 10, clock_);
+  ASSERT_TRUE(store.Recover(connection));
+  EXPECT_EQ(changes.state.ready_small, 500u);
+  EXPECT_EQ(changes.state.ready_large, 500u);
+  EXPECT_EQ(changes.state.paused, 1u);
+  EXPECT_TRUE(store.PausesAreDue());
+  ASSERT_TRUE(store.EndPauses());
+  EXPECT_EQ(changes.state.ready_small, 501u);
+  EXPECT_EQ(changes.state.paused, 0u);
+  EXPECT_FALSE(store.PausesAreDue());
+  EXPECT_EQ(connection.QueryInteger("SELECT count(*) FROM jobs WHERE lane IN (1, 2)").value(), 1001);
 }
 
 TEST_F(SqliteJobQueueTest, LongNotesAreCut) {
