@@ -84,6 +84,7 @@ class JobReader {
   static Result<JobReader> Prepare(SqliteConnection& connection);
   // Expired jobs are returned. kCorrupt when the row is not what was written.
   Result<std::optional<Job>> Find(const Digest& id);
+  // A job whose verdict is damaged has none, and a note that says so.
   Result<std::vector<Job>> List(const JobFilter& filter);
   // SQLite found the file itself, not just a row's content, to be damaged.
   bool FoundDamage() const { return found_damage_; }

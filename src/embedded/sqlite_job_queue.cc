@@ -46,7 +46,7 @@ struct SqliteJobQueue::Impl {
   Impl(Settings s, aio::BlockingPool& p, const Clock& c, Log& l) : settings(std::move(s)), pool(p), clock(c), log(l) {}
 
   bool IsExpired(const Job& job) const {
-    if (!job.IsFinished()) return false;
+    if (!job.IsFinished() || !job.finished_at) return false;  // a damaged row has no end
     const milliseconds keep = job.state == JobState::kDone ? settings.policy.keep_done : settings.policy.keep_dead;
     return clock.Now() - *job.finished_at >= keep;
   }

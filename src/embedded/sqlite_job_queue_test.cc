@@ -299,6 +299,47 @@ TEST_F(SqliteJobQueueTest, ADamagedVerdictIsCorruptAndNeverAVerdict) {
   }
 }
 
+TEST_F(SqliteJobQueueTest, ADamagedVerdictDoesNotHideTheOtherJobs) {
+  Open();
+  for (std::size_t i = 1; i <= 3; ++i) jobs_->SubmitAndFinish(SampleJob(i));
+  for (const std::string damage : {"verdict = x'01'", "verdict = NULL", "finished_at = NULL"}) {
+    Run("UPDATE jobs SET " + damage + " WHERE seq = 2");
+    for (const JobFilter& filter : {JobFilter{}, JobFilter{.state = JobState::kDone}}) {
+      const auto listed = Await(queue_->List(filter));
+      ASSERT_TRUE(listed) << damage << ": " << listed.error().what;
+      ASSERT_THAT(*listed, SizeIs(3)) << damage;
+      EXPECT_NE((*listed)[0].verdict, nullptr);
+      EXPECT_EQ((*listed)[1].id, SampleJob(2)->digest());
+      EXPECT_EQ((*listed)[1].verdict, nullptr) << damage;
+      EXPECT_THAT((*listed)[1].note, HasSubstr("damaged")) << damage;
+      EXPECT_NE((*listed)[2].verdict, nullptr);
+    }
+    EXPECT_EQ(Await(queue_->Find(SampleJob(2)->digest())).error().code, Errc::kCorrupt) << damage;
+  }
+}
+
+TEST_F(SqliteJobQueueTest, ListsUnfinishedJobsOfAllLanes) {
+  settings_.policy.small_size = kSmall;
+  Open();
+  for (std::size_t i = 1; i <= 8; ++i) jobs_->Submit(SampleJob(i, i % 2 == 0 ? kSmall : 5000));
+  JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, seconds(100), "paused"));
+  const Digest leased = jobs_->MustTake().lease.id;
+  jobs_->Submit(SampleJob(9, kSmall));  // and the lease is on the disk
+  const auto ids = [&](JobState state, std::size_t limit) {
+    std::vector<Digest> found;
+    for (const Job& job : Await(queue_->List({.state = state, .limit = limit})).value()) found.push_back(job.id);
+    return found;
+  };
+  EXPECT_THAT(ids(JobState::kLeased, 10), ElementsAre(leased));
+  const auto all = ids(JobState::kQueued, 10);
+  ASSERT_THAT(all, SizeIs(8));
+  EXPECT_EQ(all[0], SampleJob(9, kSmall)->digest());
+  EXPECT_EQ(all[1], SampleJob(8, kSmall)->digest());
+  EXPECT_EQ(all[2], SampleJob(7, 5000)->digest());
+  EXPECT_EQ(all[7], SampleJob(1, 5000)->digest()) << "the one that is paused";
+  EXPECT_EQ(ids(JobState::kQueued, 3), std::vector(all.begin(), all.begin() + 3));
+}
+
 TEST_F(SqliteJobQueueTest, AMessageThatCannotBeReadIsDropped) {
   Open();
   for (std::size_t i = 1; i <= 2; ++i) {
