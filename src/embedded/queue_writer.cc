@@ -344,6 +344,11 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
     changes_.UndoAll(committed.error().code == Errc::kOverloaded);
     changes_.state.next_message = 0;
     not_before_ = clock_.SteadyNow() + kFailurePause;
+    // Before those that were served hear of it: what they ask for next is not part of this failure.
+    job_line_.Refresh();
+    job_line_.FailAll(committed.error());
+    message_line_.Refresh();
+    message_line_.FailAll(committed.error());
     for (auto& [waiter, job] : held_back_) {
       job.Keep();
       waiter->Give(std::unexpected(committed.error()));
@@ -352,10 +357,6 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
       (void)std::move(message).Keep();
       waiter->Give(std::unexpected(committed.error()));
     }
-    job_line_.Refresh();
-    job_line_.FailAll(committed.error());
-    message_line_.Refresh();
-    message_line_.FailAll(committed.error());
   }
   held_back_.clear();
   held_messages_.clear();
