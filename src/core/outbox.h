@@ -34,10 +34,12 @@ class Outbox {
   // once, then waits until `until`; empty then.
   virtual aio::Task<Result<std::optional<Delivery>>> TakeDue(milliseconds lease, SteadyTime until) = 0;
 
-  // The two below answer kNotFound when there is no such message. It was delivered, or is given up: it is forgotten.
+  // The three below answer kNotFound when there is no such message. It was delivered, or is given up: it is forgotten.
   virtual aio::Task<Result<void>> Close(std::uint64_t number) = 0;
   // The attempt failed: it is counted, and the message is due again after `pause`.
   virtual aio::Task<Result<void>> Postpone(std::uint64_t number, milliseconds pause) = 0;
+  // It was not tried: due again after `pause`, nothing is counted.
+  virtual aio::Task<Result<void>> Return(std::uint64_t number, milliseconds pause) = 0;
 
   virtual std::uint64_t waiting() const = 0;  // messages that are due or postponed; any thread
 };

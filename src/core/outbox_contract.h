@@ -175,6 +175,24 @@ TYPED_TEST_P(OutboxContract, APostponedMessageComesAgain) {
   EXPECT_EQ(this->MustTakeDue(world.outbox()).attempts, 2u);
 }
 
+TYPED_TEST_P(OutboxContract, AReturnedMessageComesAgainUncounted) {
+  TypeParam world(this->clock_, this->policy_);
+  this->Add(world.outbox(), 1);
+  const Delivery first = this->MustTakeDue(world.outbox());
+  JobDriver::Expect(world.outbox().Return(first.number, milliseconds(100)));
+  EXPECT_EQ(world.outbox().waiting(), 1u);
+  this->clock_.Advance(milliseconds(99));
+  EXPECT_FALSE(this->TakeDue(world.outbox()));
+  this->clock_.Advance(this->kMs);
+  const Delivery again = this->MustTakeDue(world.outbox());
+  EXPECT_EQ(again.number, first.number);
+  EXPECT_EQ(again.message_id, first.message_id);
+  EXPECT_EQ(again.attempts, 0u);
+  JobDriver::Expect(world.outbox().Postpone(again.number, milliseconds(0)));
+  JobDriver::Expect(world.outbox().Return(this->MustTakeDue(world.outbox()).number, milliseconds(0)));
+  EXPECT_EQ(this->MustTakeDue(world.outbox()).attempts, 1u);
+}
+
 TYPED_TEST_P(OutboxContract, WhatIsClosedIsUnknown) {
   TypeParam world(this->clock_, this->policy_);
   this->Add(world.outbox(), 1);
@@ -182,6 +200,7 @@ TYPED_TEST_P(OutboxContract, WhatIsClosedIsUnknown) {
   JobDriver::Expect(world.outbox().Close(number));
   EXPECT_EQ(JobDriver::ErrorOf(world.outbox().Close(number)), Errc::kNotFound);
   EXPECT_EQ(JobDriver::ErrorOf(world.outbox().Postpone(number, milliseconds(0))), Errc::kNotFound);
+  EXPECT_EQ(JobDriver::ErrorOf(world.outbox().Return(number, milliseconds(0))), Errc::kNotFound);
   this->Add(world.outbox(), 2);
   EXPECT_NE(this->MustTakeDue(world.outbox()).number, number) << "a number is used once";
 }
@@ -245,6 +264,7 @@ TYPED_TEST_P(OutboxContract, ACancelledTakerTakesNothingAway) {
 REGISTER_TYPED_TEST_SUITE_P(OutboxContract, AFinishedJobMakesItsCallbacksDue, TheSameCallbackIsToldOnce,
                             RefusesTooManyCallbacksForOneJob, AScanThatNeededNoJobIsTold, MessagesOutliveTheirJob,
                             ADroppedJobTellsNobody, AMessageIsOneTakersDuringItsLease, APostponedMessageComesAgain,
-                            WhatIsClosedIsUnknown, AWaitingTakerGetsTheNextMessage, ACancelledTakerTakesNothingAway);
+                            AReturnedMessageComesAgainUncounted, WhatIsClosedIsUnknown, AWaitingTakerGetsTheNextMessage,
+                            ACancelledTakerTakesNothingAway);
 
 }  // namespace lazaret

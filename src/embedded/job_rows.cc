@@ -54,22 +54,33 @@ constexpr std::string_view kWriteSql[] = {
     "UPDATE jobs SET state = ?2, lane = NULL, token = NULL, finished_at = ?3, verdict = ?4, "
     "attempts = attempts + (?2 = 4) WHERE seq = ?1",
     "UPDATE jobs SET content = 0, file = NULL WHERE seq = ?1",
-    "UPDATE jobs SET lane = ?2, available_at = NULL WHERE available_at <= ?1 AND size <= ?3",
+    "UPDATE jobs SET lane = iif(size <= ?2, 1, 2), available_at = NULL WHERE seq IN ("
+    "SELECT seq FROM jobs WHERE available_at <= ?1 ORDER BY available_at LIMIT ?3) RETURNING lane",
     "SELECT min(available_at) FROM jobs WHERE available_at IS NOT NULL",
     "SELECT " LAZARET_JOB_ROW " FROM jobs WHERE state = ? AND finished_at <= ? ORDER BY finished_at LIMIT ?",
     "SELECT " LAZARET_JOB_ROW " FROM jobs WHERE state = 4 AND content <> 0 ORDER BY finished_at LIMIT 1",
 };
 
-enum ReadSql : std::size_t { kFindJob, kListAll, kListState, kListEnded };
+enum ReadSql : std::size_t { kFindJob, kListAll, kListDone, kListDead, kListLeased, kListQueued };
 
 constexpr std::string_view kReadSql[] = {
     "SELECT " LAZARET_JOB " FROM jobs WHERE id = ?1",
     "SELECT " LAZARET_JOB " FROM jobs ORDER BY seq DESC LIMIT ?1",
-    // The newest of these states are found quickly from the end of the table.
-    "SELECT " LAZARET_JOB " FROM jobs NOT INDEXED WHERE state = ?2 ORDER BY seq DESC LIMIT ?1",
+    // The newest that are done are found quickly from the end of the table.
+    "SELECT " LAZARET_JOB " FROM jobs NOT INDEXED WHERE state = 3 ORDER BY seq DESC LIMIT ?1",
     // Dead letters are few among many.
     "SELECT " LAZARET_JOB
-    " FROM jobs INDEXED BY jobs_by_end WHERE state = ?2 AND finished_at IS NOT NULL ORDER BY seq DESC LIMIT ?1",
+    " FROM jobs INDEXED BY jobs_by_end WHERE state = 4 AND finished_at IS NOT NULL ORDER BY seq DESC LIMIT ?1",
+    "SELECT " LAZARET_JOB " FROM jobs INDEXED BY jobs_by_lane WHERE lane = 4 ORDER BY seq DESC LIMIT ?1",
+    // The newest of each lane, each read from the end of the index.
+    "SELECT " LAZARET_JOB
+    " FROM jobs WHERE seq IN ("
+    "SELECT seq FROM (SELECT seq FROM jobs INDEXED BY jobs_by_lane WHERE lane = 1 ORDER BY seq DESC LIMIT ?1) UNION "
+    "ALL "
+    "SELECT seq FROM (SELECT seq FROM jobs INDEXED BY jobs_by_lane WHERE lane = 2 ORDER BY seq DESC LIMIT ?1) UNION "
+    "ALL "
+    "SELECT seq FROM (SELECT seq FROM jobs INDEXED BY jobs_by_lane WHERE lane = 3 ORDER BY seq DESC LIMIT ?1)) "
+    "ORDER BY seq DESC LIMIT ?1",
 };
 
 #undef LAZARET_JOB
@@ -112,7 +123,12 @@ Result<std::optional<JobRow>> StepToJobRow(SqliteRun& run) {
   return TakeJobRow(run);
 }
 
-Result<Job> TakeJob(SqliteRun& run) {
+struct ReadJob {
+  Job job;
+  std::optional<Error> damage;  // then there is no verdict
+};
+
+Result<ReadJob> TakeJob(SqliteRun& run) {
   const auto id = Digest::FromBytes(run.TakeBlob());
   if (!id) return CorruptRow("it has no id");
   const auto state = ToState(run.TakeInteger());
@@ -129,13 +145,14 @@ Result<Job> TakeJob(SqliteRun& run) {
           .verdict = nullptr};
   const Bytes verdict = run.TakeBlob();
   if (job.IsFinished() != job.finished_at.has_value() || job.IsFinished() == verdict.empty()) {
-    return CorruptRow(fmt::format("job {} is neither finished nor unfinished", id->Hex()));
+    auto damage = CorruptRow(fmt::format("job {} is neither finished nor unfinished", id->Hex())).error();
+    return ReadJob{.job = std::move(job), .damage = std::move(damage)};
   }
-  if (!job.IsFinished()) return job;
+  if (!job.IsFinished()) return ReadJob{.job = std::move(job), .damage = {}};
   auto decoded = DecodeVerdict(*id, verdict);
-  if (!decoded) return std::unexpected(decoded.error());
+  if (!decoded) return ReadJob{.job = std::move(job), .damage = decoded.error()};
   job.verdict = *std::move(decoded);
-  return job;
+  return ReadJob{.job = std::move(job), .damage = {}};
 }
 
 std::int64_t ToSql(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -223,13 +240,17 @@ Result<void> JobRows::ForgetContent(std::int64_t seq) {
   return SqliteRun(statements_[kForgetContent]).Bind(seq).Finish();
 }
 
-Result<std::uint64_t> JobRows::EndPauses(std::int64_t now, Lane lane, std::uint64_t up_to) {
-  const std::uint64_t size = std::min<std::uint64_t>(up_to, std::numeric_limits<std::int64_t>::max());
+Result<JobRows::EndedPauses> JobRows::EndPauses(std::int64_t now, std::uint64_t small_size, std::size_t limit) {
+  const std::uint64_t size = std::min<std::uint64_t>(small_size, std::numeric_limits<std::int64_t>::max());
   SqliteRun run(statements_[kEndPauses]);
-  if (auto done = run.Bind(now).Bind(ToSql(lane)).Bind(ToSql(size)).Finish(); !done) {
-    return std::unexpected(done.error());
+  run.Bind(now).Bind(ToSql(size)).Bind(static_cast<std::int64_t>(limit));
+  EndedPauses ended;
+  while (true) {
+    const auto found = run.Step();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return ended;
+    ++(run.TakeInteger() == ToSql(Lane::kSmall) ? ended.small : ended.large);
   }
-  return static_cast<std::uint64_t>(connection_->ChangedRows());
 }
 
 Result<std::optional<std::int64_t>> JobRows::FirstPauseEnd() {
@@ -274,23 +295,33 @@ Result<std::optional<Job>> JobReader::Find(const Digest& id) {
   const auto found = Step(run);
   if (!found) return std::unexpected(found.error());
   if (!*found) return std::nullopt;
-  return TakeJob(run);
+  auto read = TakeJob(run);
+  if (!read) return std::unexpected(read.error());
+  if (read->damage) return std::unexpected(*read->damage);
+  return std::move(read->job);
 }
 
 Result<std::vector<Job>> JobReader::List(const JobFilter& filter) {
   std::size_t sql = kListAll;
-  if (filter.state) sql = *filter.state == JobState::kDead ? kListEnded : kListState;
+  if (filter.state) {
+    switch (*filter.state) {
+      case JobState::kQueued: sql = kListQueued; break;
+      case JobState::kLeased: sql = kListLeased; break;
+      case JobState::kDone: sql = kListDone; break;
+      case JobState::kDead: sql = kListDead; break;
+    }
+  }
   SqliteRun run(statements_[sql]);
   run.Bind(static_cast<std::int64_t>(filter.limit));
-  if (filter.state) run.Bind(ToSql(*filter.state));
   std::vector<Job> jobs;
   while (true) {
     const auto found = Step(run);
     if (!found) return std::unexpected(found.error());
     if (!*found) return jobs;
-    auto job = TakeJob(run);
-    if (!job) return std::unexpected(job.error());
-    jobs.push_back(*std::move(job));
+    auto read = TakeJob(run);
+    if (!read) return std::unexpected(read.error());
+    if (read->damage) read->job.note = "its verdict is damaged: " + read->damage->what;
+    jobs.push_back(std::move(read->job));
   }
 }
 

@@ -57,8 +57,13 @@ class JobRows {
   // The row's content is gone.
   Result<void> ForgetContent(std::int64_t seq);
 
-  // How many pauses that are over by `now` ended, of jobs up to `small_size` bytes or of all that are left.
-  Result<std::uint64_t> EndPauses(std::int64_t now, Lane lane, std::uint64_t up_to);
+  // Ends at most `limit` pauses that are over by `now`, the oldest end first. How many jobs up to `small_size` bytes
+  // and how many larger ones may begin.
+  struct EndedPauses {
+    std::uint64_t small = 0;
+    std::uint64_t large = 0;
+  };
+  Result<EndedPauses> EndPauses(std::int64_t now, std::uint64_t small_size, std::size_t limit);
   Result<std::optional<std::int64_t>> FirstPauseEnd();
   // At most `limit` jobs in this finished state that ended up to `until`, the oldest end first.
   Result<std::vector<JobRow>> Ended(JobState state, std::int64_t until, std::size_t limit);
@@ -79,6 +84,7 @@ class JobReader {
   static Result<JobReader> Prepare(SqliteConnection& connection);
   // Expired jobs are returned. kCorrupt when the row is not what was written.
   Result<std::optional<Job>> Find(const Digest& id);
+  // A job whose verdict is damaged has none, and a note that says so.
   Result<std::vector<Job>> List(const JobFilter& filter);
   // SQLite found the file itself, not just a row's content, to be damaged.
   bool FoundDamage() const { return found_damage_; }

@@ -123,7 +123,7 @@ Result<std::int64_t> JobStore::Insert(const Digest& id, std::uint64_t size, Cont
 
 Result<void> JobStore::CheckMessages() const {
   if (changes_.state.callbacks + changes_.state.messages < max_messages_) return {};
-  return Fail(Errc::kOverloaded, fmt::format("{} callbacks wait already (queue.max_messages)", max_messages_));
+  return Fail(Errc::kOverloaded, fmt::format("too many callbacks wait: {}", max_messages_));
 }
 
 Result<void> JobStore::AddCallback(const Digest& id, const Callback& callback) {
@@ -134,18 +134,20 @@ Result<void> JobStore::AddCallback(const Digest& id, const Callback& callback) {
   const auto waiting = messages_.CountCallbacks(id);
   if (!waiting) return std::unexpected(waiting.error());
   if (*waiting > policy_.max_callbacks) {
-    return Fail(Errc::kOverloaded,
-                fmt::format("{} callbacks wait for this scan already (queue.max_callbacks)", policy_.max_callbacks));
+    return Fail(Errc::kOverloaded, fmt::format("too many callbacks wait for this scan: {}", policy_.max_callbacks));
   }
   ++changes_.state.callbacks;
   return {};
 }
 
 Result<void> JobStore::AddMessage(const Digest& id, const Callback& callback, Bytes verdict) {
+  const auto added = messages_.Insert(id, callback, verdict, Now());
+  if (!added) return std::unexpected(added.error());
+  if (!*added) return {};
   if (auto room = CheckMessages(); !room) return room;
   ++changes_.state.messages;
   changes_.state.next_message = 0;
-  return messages_.Insert(id, callback, verdict, Now());
+  return {};
 }
 
 Result<void> JobStore::Finish(const Lease& lease, Bytes verdict, JobState end) {

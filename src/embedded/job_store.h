@@ -64,6 +64,7 @@ class JobStore {
 
   // Jobs whose leases are over count as lost and may begin again.
   Result<void> Reclaim();
+  // One step of ending pauses that are over. Again while PausesAreDue.
   Result<void> EndPauses();
   bool PausesAreDue() const { return changes_.state.paused > 0 && changes_.state.next_pause_end <= Now(); }
   // One small step of forgetting what has been kept long enough or is too much. Again while IsTooFull.

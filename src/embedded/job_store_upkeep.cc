@@ -12,6 +12,7 @@ namespace lazaret::embedded {
 namespace {
 
 constexpr std::size_t kExpiryStep = 200;
+constexpr std::size_t kPauseStep = 1000;
 // More than one group can add, so that a limit holds after each transaction.
 constexpr std::size_t kExcessStep = 2000;
 constexpr std::int64_t kEver = QueueState::kNever;
@@ -70,13 +71,11 @@ Result<void> JobStore::Reclaim() {
 Result<void> JobStore::EndPauses() {
   if (!PausesAreDue()) return {};
   QueueState& state = changes_.state;
-  for (const auto& [lane, up_to] : {std::pair(Lane::kSmall, policy_.small_size),
-                                    std::pair(Lane::kLarge, std::numeric_limits<std::uint64_t>::max())}) {
-    const auto ended = rows_.EndPauses(Now(), lane, up_to);
-    if (!ended) return std::unexpected(ended.error());
-    QueueState::Lower(state.paused, *ended);
-    Counter(lane) += *ended;
-  }
+  const auto ended = rows_.EndPauses(Now(), policy_.small_size, kPauseStep);
+  if (!ended) return std::unexpected(ended.error());
+  QueueState::Lower(state.paused, ended->small + ended->large);
+  state.ready_small += ended->small;
+  state.ready_large += ended->large;
   const auto next = rows_.FirstPauseEnd();
   if (!next) return std::unexpected(next.error());
   state.next_pause_end = next->value_or(QueueState::kNever);

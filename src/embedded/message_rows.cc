@@ -18,7 +18,7 @@ enum Sql : std::size_t {
   kRead,
   kRemove,
   kPostpone,
-  kLease,
+  kSetDue,
   kRelease,
 };
 
@@ -29,7 +29,8 @@ constexpr std::string_view kSql[] = {
     "INSERT INTO callbacks(id, url, name) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
     "DELETE FROM callbacks WHERE id = ?",
     "INSERT INTO messages(message_id, id, url, name, verdict, attempts, due_at) "
-    "VALUES('msg_' || lower(hex(randomblob(16))), ?, ?, ?, ?, 0, ?)",
+    "SELECT 'msg_' || lower(hex(randomblob(16))), ?1, ?2, ?3, ?4, 0, ?5 WHERE NOT EXISTS("
+    "SELECT 1 FROM messages WHERE id = ?1 AND url = ?2 AND name = ?3 AND verdict = ?4)",
     "INSERT INTO messages(message_id, id, url, name, verdict, attempts, due_at) "
     "SELECT 'msg_' || lower(hex(randomblob(16))), id, url, name, ?2, 0, ?3 FROM callbacks WHERE id = ?1 "
     "ORDER BY number",
@@ -77,10 +78,10 @@ Result<std::uint64_t> MessageRows::RemoveCallbacks(const Digest& id) {
   return ChangedBy(run.Bind(id.AsSpan()));
 }
 
-Result<void> MessageRows::Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now) {
+Result<bool> MessageRows::Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now) {
   SqliteRun run(statements_[kInsert]);
   run.Bind(id.AsSpan()).Bind(std::string_view(callback.url)).Bind(std::string_view(callback.name));
-  return run.Bind(verdict).Bind(now).Finish();
+  return ChangedAny(run.Bind(verdict).Bind(now));
 }
 
 Result<std::uint64_t> MessageRows::MakeDue(const Digest& id, Bytes verdict, std::int64_t now) {
@@ -101,10 +102,6 @@ Result<std::optional<MessageRows::Row>> MessageRows::First() {
   if (!found) return std::unexpected(found.error());
   if (!*found) return std::nullopt;
   return Row{.number = static_cast<std::uint64_t>(run.TakeInteger()), .due_at = run.TakeInteger()};
-}
-
-Result<void> MessageRows::Lease(const MessageLease& lease) {
-  return SqliteRun(statements_[kLease]).Bind(static_cast<std::int64_t>(lease.number)).Bind(lease.until).Finish();
 }
 
 Result<void> MessageRows::Release(const MessageLease& lease) {
@@ -138,6 +135,11 @@ Result<bool> MessageRows::Remove(std::uint64_t number) {
 
 Result<bool> MessageRows::Postpone(std::uint64_t number, std::int64_t due_at) {
   SqliteRun run(statements_[kPostpone]);
+  return ChangedAny(run.Bind(static_cast<std::int64_t>(number)).Bind(due_at));
+}
+
+Result<bool> MessageRows::SetDue(std::uint64_t number, std::int64_t due_at) {
+  SqliteRun run(statements_[kSetDue]);
   return ChangedAny(run.Bind(static_cast<std::int64_t>(number)).Bind(due_at));
 }
 

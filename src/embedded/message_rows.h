@@ -30,7 +30,8 @@ class MessageRows {
   // How many went.
   Result<std::uint64_t> RemoveCallbacks(const Digest& id);
 
-  Result<void> Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now);
+  // False when the same message waits already.
+  Result<bool> Insert(const Digest& id, const Callback& callback, Bytes verdict, std::int64_t now);
   // Every callback that waits for the job becomes a message that is due. How many.
   Result<std::uint64_t> MakeDue(const Digest& id, Bytes verdict, std::int64_t now);
 
@@ -40,15 +41,16 @@ class MessageRows {
   };
   // The message that is due first.
   Result<std::optional<Row>> First();
-  // It is due again when the lease ends.
-  Result<void> Lease(const MessageLease& lease);
   // It is due when it was before, unless the lease is not the last one.
   Result<void> Release(const MessageLease& lease);
   // Nothing when it cannot be read: its verdict is not what was written.
   Result<std::optional<Delivery>> Read(std::uint64_t number);
   // False when there is no such message.
   Result<bool> Remove(std::uint64_t number);
+  // Likewise; an attempt is counted.
   Result<bool> Postpone(std::uint64_t number, std::int64_t due_at);
+  // Likewise; nothing is counted.
+  Result<bool> SetDue(std::uint64_t number, std::int64_t due_at);
 
  private:
   MessageRows(SqliteConnection& connection, std::vector<SqliteStatement> statements)

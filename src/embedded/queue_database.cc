@@ -65,6 +65,8 @@ Result<void> Prepare(SqliteConnection& connection) {
   if (auto configured = connection.Execute(kConfigure); !configured) return configured;
   if (auto begun = connection.Execute("BEGIN IMMEDIATE"); !begun) return begun;
   if (auto made = MakeTables(connection, kFormat); !made) return made;
+  // Files that were made before this index lack it.
+  if (auto made = connection.Execute("CREATE INDEX IF NOT EXISTS messages_by_id ON messages(id)"); !made) return made;
   return connection.Execute("COMMIT");
 }
 

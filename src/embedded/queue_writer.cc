@@ -53,6 +53,9 @@ QueueWriter::QueueWriter(SqliteConnection& connection, const ContentFiles& files
 
 Result<void> QueueWriter::Recover(const ContentFiles& files, JobRows& rows) {
   if (auto begun = connection_.Execute("BEGIN IMMEDIATE"); !begun) return begun;
+  // Those who had taken messages are gone, and after a pause of ours a receiver may well be tried again.
+  const std::string all_due = fmt::format("UPDATE messages SET due_at = {0} WHERE due_at > {0}", jobs_.Now());
+  if (auto made_due = connection_.Execute(all_due.c_str()); !made_due) return made_due;
   const auto leases = jobs_.Recover(connection_);
   if (!leases) return std::unexpected(leases.error());
   if (auto found = jobs_.FindOldest(); !found) return found;
@@ -128,14 +131,23 @@ aio::Task<Result<void>> QueueWriter::CloseMessage(std::uint64_t number) {
   });
 }
 
-aio::Task<Result<void>> QueueWriter::PostponeMessage(std::uint64_t number, milliseconds pause) {
-  return Run([this, number, pause](JobStore& jobs) -> Result<void> {
-    const auto postponed = messages_.Postpone(number, jobs.Now() + std::min(pause, kLongest).count());
-    if (!postponed) return std::unexpected(postponed.error());
-    if (!*postponed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
+template <class Change>
+auto QueueWriter::ChangeDue(std::uint64_t number, milliseconds pause, Change change) {
+  return Run([this, number, pause, change](JobStore& jobs) -> Result<void> {
+    const auto changed = (messages_.*change)(number, jobs.Now() + std::min(pause, kLongest).count());
+    if (!changed) return std::unexpected(changed.error());
+    if (!*changed) return Fail(Errc::kNotFound, fmt::format("there is no message {}", number));
     changes_.state.next_message = 0;
     return {};
   });
+}
+
+aio::Task<Result<void>> QueueWriter::PostponeMessage(std::uint64_t number, milliseconds pause) {
+  return ChangeDue(number, pause, &MessageRows::Postpone);
+}
+
+aio::Task<Result<void>> QueueWriter::ReturnMessage(std::uint64_t number, milliseconds pause) {
+  return ChangeDue(number, pause, &MessageRows::SetDue);
 }
 
 void QueueWriter::ReleaseLater(const Lease& lease) {
@@ -290,7 +302,7 @@ Result<void> QueueWriter::ServeMessage() {
   if (line.empty()) return {};
   const MessageLease lease{
       .number = number, .due_at = (*first)->due_at, .until = jobs_.Now() + line.front()->wish.count()};
-  if (auto leased = messages_.Lease(lease); !leased) return leased;
+  if (auto leased = messages_.SetDue(number, lease.until); !leased) return std::unexpected(leased.error());
   held_messages_.emplace_back(line.front(), TakenMessage(*this, **std::move(delivery), lease));
   line.pop_front();
   return {};
@@ -335,6 +347,11 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
     changes_.UndoAll(committed.error().code == Errc::kOverloaded);
     changes_.state.next_message = 0;
     not_before_ = clock_.SteadyNow() + kFailurePause;
+    // Before those that were served hear of it: what they ask for next is not part of this failure.
+    job_line_.Refresh();
+    job_line_.FailAll(committed.error());
+    message_line_.Refresh();
+    message_line_.FailAll(committed.error());
     for (auto& [waiter, job] : held_back_) {
       job.Keep();
       waiter->Give(std::unexpected(committed.error()));
@@ -343,10 +360,6 @@ void QueueWriter::OnEnd(const Result<void>& committed) {
       (void)std::move(message).Keep();
       waiter->Give(std::unexpected(committed.error()));
     }
-    job_line_.Refresh();
-    job_line_.FailAll(committed.error());
-    message_line_.Refresh();
-    message_line_.FailAll(committed.error());
   }
   held_back_.clear();
   held_messages_.clear();

@@ -85,6 +85,7 @@ class QueueWriter final : private TransactionParticipant {
   aio::Task<Result<std::optional<TakenMessage>>> TakeMessage(milliseconds lease, SteadyTime until);
   aio::Task<Result<void>> CloseMessage(std::uint64_t number);
   aio::Task<Result<void>> PostponeMessage(std::uint64_t number, milliseconds pause);
+  aio::Task<Result<void>> ReturnMessage(std::uint64_t number, milliseconds pause);
 
   // Nothing of a lease but that it exists is on the disk: every lease ends with the process anyway.
   bool Renew(const Lease& lease) { return leases_.Renew(lease.id, lease.token, LeaseEnd()); }
@@ -123,6 +124,8 @@ class QueueWriter final : private TransactionParticipant {
   void ServeMessages();
   Result<void> ServeMessage();
   Result<void> GiveSpaceBack();
+  template <class Change>
+  auto ChangeDue(std::uint64_t number, milliseconds pause, Change change);
   void ReleaseLater(const Lease& lease);
   void ReleaseMessageLater(const MessageLease& lease);
   SteadyTime LeaseEnd() const;

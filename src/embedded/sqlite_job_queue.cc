@@ -46,7 +46,7 @@ struct SqliteJobQueue::Impl {
   Impl(Settings s, aio::BlockingPool& p, const Clock& c, Log& l) : settings(std::move(s)), pool(p), clock(c), log(l) {}
 
   bool IsExpired(const Job& job) const {
-    if (!job.IsFinished()) return false;
+    if (!job.IsFinished() || !job.finished_at) return false;  // a damaged row has no end
     const milliseconds keep = job.state == JobState::kDone ? settings.policy.keep_done : settings.policy.keep_dead;
     return clock.Now() - *job.finished_at >= keep;
   }
@@ -279,6 +279,10 @@ aio::Task<Result<void>> SqliteJobQueue::Close(std::uint64_t number) { return imp
 
 aio::Task<Result<void>> SqliteJobQueue::Postpone(std::uint64_t number, milliseconds pause) {
   return impl_->writer->PostponeMessage(number, pause);
+}
+
+aio::Task<Result<void>> SqliteJobQueue::Return(std::uint64_t number, milliseconds pause) {
+  return impl_->writer->ReturnMessage(number, pause);
 }
 
 std::uint64_t SqliteJobQueue::waiting() const { return impl_->writer->state().messages; }

@@ -60,6 +60,7 @@ class SqliteJobQueue final : public JobQueue, public Outbox {
   aio::Task<Result<std::optional<Delivery>>> TakeDue(milliseconds lease, SteadyTime until) override;
   aio::Task<Result<void>> Close(std::uint64_t number) override;
   aio::Task<Result<void>> Postpone(std::uint64_t number, milliseconds pause) override;
+  aio::Task<Result<void>> Return(std::uint64_t number, milliseconds pause) override;
   std::uint64_t waiting() const override;
 
   struct Stats {

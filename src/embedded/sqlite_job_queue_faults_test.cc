@@ -243,6 +243,7 @@ TEST(SqliteJobQueueFaults, AJobWhoseLeaseEndedWhileNothingCouldBeWrittenIsTakenA
     JobDriver jobs(*world.queue, world.clock);
     jobs.Submit(SampleJob(1));
     const Lease lost = jobs.MustTake().lease;
+    jobs.Submit(SampleJob(3));  // and the lease is on the disk
     world.clock.Advance(JobPolicy{}.lease);
     {
       const NoWrites no_writes;

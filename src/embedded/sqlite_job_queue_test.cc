@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "embedded/job_queue_samples.h"
+#include "embedded/job_store.h"
 
 namespace lazaret::embedded {
 namespace {
@@ -109,6 +110,47 @@ TEST_F(SqliteJobQueueTest, ADamagedVerdictIsCorruptAndNeverAVerdict) {
   }
 }
 
+TEST_F(SqliteJobQueueTest, ADamagedVerdictDoesNotHideTheOtherJobs) {
+  Open();
+  for (std::size_t i = 1; i <= 3; ++i) jobs_->SubmitAndFinish(SampleJob(i));
+  for (const std::string damage : {"verdict = x'01'", "verdict = NULL", "finished_at = NULL"}) {
+    Run("UPDATE jobs SET " + damage + " WHERE seq = 2");
+    for (const JobFilter& filter : {JobFilter{}, JobFilter{.state = JobState::kDone}}) {
+      const auto listed = Await(queue_->List(filter));
+      ASSERT_TRUE(listed) << damage << ": " << listed.error().what;
+      ASSERT_THAT(*listed, SizeIs(3)) << damage;
+      EXPECT_NE((*listed)[0].verdict, nullptr);
+      EXPECT_EQ((*listed)[1].id, SampleJob(2)->digest());
+      EXPECT_EQ((*listed)[1].verdict, nullptr) << damage;
+      EXPECT_THAT((*listed)[1].note, HasSubstr("damaged")) << damage;
+      EXPECT_NE((*listed)[2].verdict, nullptr);
+    }
+    EXPECT_EQ(Await(queue_->Find(SampleJob(2)->digest())).error().code, Errc::kCorrupt) << damage;
+  }
+}
+
+TEST_F(SqliteJobQueueTest, ListsUnfinishedJobsOfAllLanes) {
+  settings_.policy.small_size = kSmall;
+  Open();
+  for (std::size_t i = 1; i <= 8; ++i) jobs_->Submit(SampleJob(i, i % 2 == 0 ? kSmall : 5000));
+  JobDriver::Expect(queue_->Retry(jobs_->MustTake().lease, seconds(100), "paused"));
+  const Digest leased = jobs_->MustTake().lease.id;
+  jobs_->Submit(SampleJob(9, kSmall));  // and the lease is on the disk
+  const auto ids = [&](JobState state, std::size_t limit) {
+    std::vector<Digest> found;
+    for (const Job& job : Await(queue_->List({.state = state, .limit = limit})).value()) found.push_back(job.id);
+    return found;
+  };
+  EXPECT_THAT(ids(JobState::kLeased, 10), ElementsAre(leased));
+  const auto all = ids(JobState::kQueued, 10);
+  ASSERT_THAT(all, SizeIs(8));
+  EXPECT_EQ(all[0], SampleJob(9, kSmall)->digest());
+  EXPECT_EQ(all[1], SampleJob(8, kSmall)->digest());
+  EXPECT_EQ(all[2], SampleJob(7, 5000)->digest());
+  EXPECT_EQ(all[7], SampleJob(1, 5000)->digest()) << "the one that is paused";
+  EXPECT_EQ(ids(JobState::kQueued, 3), std::vector(all.begin(), all.begin() + 3));
+}
+
 TEST_F(SqliteJobQueueTest, AMessageThatCannotBeReadIsDropped) {
   Open();
   for (std::size_t i = 1; i <= 2; ++i) {
@@ -122,19 +164,20 @@ TEST_F(SqliteJobQueueTest, AMessageThatCannotBeReadIsDropped) {
   EXPECT_EQ(queue_->waiting(), 0u);
 }
 
-TEST_F(SqliteJobQueueTest, LeasedMessagesAreDueWhenTheirLeaseEndsAlsoAcrossRestarts) {
+TEST_F(SqliteJobQueueTest, LeasedMessagesAreDueWhenTheirLeaseEndsAndAfterARestart) {
   Open();
   const auto take = [&] { return Await(queue_->TakeDue(seconds(10), clock_.SteadyNow())).value(); };
   JobDriver::Expect(queue_->Add(SampleDigest(1), SampleInfected(clock_), {"https://a.example/", ""}));
   ASSERT_TRUE(take());
   EXPECT_EQ(Query("SELECT min(due_at) FROM messages"), (clock_.Now() + seconds(10)).time_since_epoch().count())
       << "the first that is due is found without a walk";
-  Open();
   EXPECT_FALSE(take());
   clock_.Advance(seconds(10) - milliseconds(1));
   EXPECT_FALSE(take());
   clock_.Advance(milliseconds(1));
   EXPECT_TRUE(take());
+  Open();
+  EXPECT_TRUE(take()) << "whoever had it is gone";
 }
 
 TEST_F(SqliteJobQueueTest, ForgottenJobsLeaveNothingBehind) {
@@ -357,12 +400,56 @@ TEST_F(SqliteJobQueueTest, RefusesTooManyMessages) {
   JobDriver::Expect(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3)));
   EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
   EXPECT_EQ(jobs_->Submit(SampleJob(1), to(1)), Submitted::kAttached);
-  EXPECT_EQ(JobDriver::ErrorOf(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3))), Errc::kOverloaded);
+  JobDriver::Expect(queue_->Add(SampleDigest(1), SampleClean(clock_), to(3)));  // waits already
+  const auto refused = Await(queue_->Add(SampleDigest(1), SampleClean(clock_), to(5)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kOverloaded);
+  EXPECT_EQ(refused.error().what, "too many callbacks wait: 3");
   EXPECT_EQ(jobs_->Submit(SampleJob(2)), Submitted::kQueued);
   jobs_->Finish(jobs_->MustTake().lease);
   EXPECT_EQ(jobs_->SubmitError(SampleJob(2), to(4)), Errc::kOverloaded);
   JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
   EXPECT_EQ(jobs_->Submit(SampleJob(2), to(4)), Submitted::kAttached);
+}
+
+TEST_F(SqliteJobQueueTest, TheSameMessageWaitsOnce) {
+  Open();
+  const Callback callback{"https://a.example/", "name"};
+  const auto add = [&](const VerdictPtr& verdict, const Callback& to) {
+    JobDriver::Expect(queue_->Add(SampleDigest(1), verdict, to));
+    return queue_->waiting();
+  };
+  EXPECT_EQ(add(SampleClean(clock_), callback), 1u);
+  EXPECT_EQ(add(SampleClean(clock_), callback), 1u);
+  EXPECT_EQ(add(SampleClean(clock_), {callback.url, "other"}), 2u);
+  EXPECT_EQ(add(SampleClean(clock_), {callback.url + "x", "name"}), 3u);
+  EXPECT_EQ(add(SampleInfected(clock_), callback), 4u) << "another verdict must be told";
+  JobDriver::Expect(queue_->Close(Await(queue_->TakeDue(seconds(1), clock_.SteadyNow())).value()->number));
+  EXPECT_EQ(add(SampleClean(clock_), callback), 4u) << "what was told can be told again";
+}
+
+TEST_F(SqliteJobQueueTest, EndsSoManyPausesAtOnce) {
+  auto connection = OpenQueueDatabase(File()).value();
+  // 1,001 pauses that are over, every second one of a large job.
+  ASSERT_TRUE(connection.Execute(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001) "
+      "INSERT INTO jobs(id, state, lane, size, submitted_at, attempts, lost, note, content, available_at) "
+      "SELECT CAST(printf('%032d', i) AS BLOB), 1, 3, iif(i % 2, 10, 5000000), i, 1, 0, '', 0, i FROM n"));
+  const auto files = ContentFiles::Open(settings_.directory, pool_).value();
+  auto messages = MessageRows::Prepare(connection).value();
+  JobLeases leases;
+  QueueChanges changes(leases, *files);
+  JobStore store(JobRows::Prepare(connection).value(), messages, changes, leases, {}, 10, clock_);
+  ASSERT_TRUE(store.Recover(connection));
+  EXPECT_EQ(changes.state.ready_small, 500u);
+  EXPECT_EQ(changes.state.ready_large, 500u);
+  EXPECT_EQ(changes.state.paused, 1u);
+  EXPECT_TRUE(store.PausesAreDue());
+  ASSERT_TRUE(store.EndPauses());
+  EXPECT_EQ(changes.state.ready_small, 501u);
+  EXPECT_EQ(changes.state.paused, 0u);
+  EXPECT_FALSE(store.PausesAreDue());
+  EXPECT_EQ(connection.QueryInteger("SELECT count(*) FROM jobs WHERE lane IN (1, 2)").value(), 1001);
 }
 
 TEST_F(SqliteJobQueueTest, LongNotesAreCut) {

@@ -116,6 +116,7 @@ class FakeJobQueue final : public JobQueue, public Outbox {
   aio::Task<Result<std::optional<Delivery>>> TakeDue(milliseconds, SteadyTime) override { co_return std::nullopt; }
   aio::Task<Result<void>> Close(std::uint64_t) override { co_return Result<void>(); }
   aio::Task<Result<void>> Postpone(std::uint64_t, milliseconds) override { co_return Result<void>(); }
+  aio::Task<Result<void>> Return(std::uint64_t, milliseconds) override { co_return Result<void>(); }
   std::uint64_t waiting() const override { return added.size(); }
 
   // As if another worker had taken the job.

@@ -95,6 +95,10 @@ class LateJobQueue final : public JobQueue, public Outbox {
     Outbox* const outbox = outbox_;
     return outbox != nullptr ? outbox->Postpone(number, pause) : Refuse<void>(why());
   }
+  aio::Task<Result<void>> Return(std::uint64_t number, milliseconds pause) override {
+    Outbox* const outbox = outbox_;
+    return outbox != nullptr ? outbox->Return(number, pause) : Refuse<void>(why());
+  }
   std::uint64_t waiting() const override {
     const Outbox* const outbox = outbox_;
     return outbox != nullptr ? outbox->waiting() : 0;

@@ -20,6 +20,7 @@ constexpr seconds kLongestWait{40};      // of a message that was taken, for its
 constexpr seconds kRecordTime{15};       // to tell the outbox what became of it
 constexpr seconds kTakeTime{60};         // of one call of TakeDue
 constexpr seconds kOutboxPause{1};       // before an outbox that failed is asked again
+constexpr seconds kReturnPause{30};      // of a message that there was no room for
 constexpr milliseconds kRoomPause{100};  // before a host without room is looked at again, if nothing happens there
 
 constexpr unsigned kGone = 410;
@@ -129,13 +130,14 @@ aio::Task<> Deliverer::Admit(Delivery delivery) {
       StartPosts();
       co_return;
     }
-    if (room == HostQueue::Room::kNo) {
-      log_.Debug("callback left for later", {{"host", url->host}, {"message", delivery.message_id}});
-      co_return;
-    }
+    if (room == HostQueue::Room::kNo) break;
     post_ended_.expires_at(now + kRoomPause);
     co_await post_ended_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+  log_.Debug("callback left for later", {{"host", url->host}, {"message", delivery.message_id}});
+  // Once: when that fails it comes back at the end of its lease.
+  const auto returned = co_await outbox_.Return(delivery.number, kReturnPause);
+  if (!returned && returned.error().code != Errc::kNotFound) NoteOutbox(&returned.error());
 }
 
 void Deliverer::StartPosts() {

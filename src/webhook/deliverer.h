@@ -32,8 +32,9 @@ using MakeBody = std::function<std::string(const Delivery&)>;
 
 // Takes the messages that are due out of the outbox and posts them. 2xx is delivered; 410 (Gone), a callback that the
 // policy does not allow any more and the last of Settings::attempts give a message up; everything else is tried again
-// after a pause (backoff.h). A message whose post was cut off, or whose host has too many waiting, comes back when its
-// lease ends, uncounted. Reports each attempt as one DeliveryEvent. One executor; wait for Stop before it is destroyed.
+// after a pause (backoff.h). A message whose post was cut off comes back when its lease ends, one whose host has too
+// many waiting goes back to the outbox for a while, both uncounted. Reports each attempt as one DeliveryEvent. One
+// executor; wait for Stop before it is destroyed.
 class Deliverer {
  public:
   // Fails as CheckSettings and HttpPoster::Make do. What is passed by reference must outlive the deliverer.

@@ -18,8 +18,8 @@
 
 namespace lazaret::webhook {
 
-// An outbox in memory on one executor, where leases never end and what is postponed never comes back, so that a test
-// sees what became of each message.
+// An outbox in memory on one executor, where leases never end and what is postponed or returned never comes back, so
+// that a test sees what became of each message.
 class TestOutbox final : public Outbox {
  public:
   aio::Task<Result<void>> Add(Digest id, VerdictPtr verdict, Callback callback) override {
@@ -63,18 +63,26 @@ class TestOutbox final : public Outbox {
     co_return Result<void>{};
   }
 
-  std::uint64_t waiting() const override { return due_.size() + postponed.size(); }
+  aio::Task<Result<void>> Return(std::uint64_t number, milliseconds pause) override {
+    if (auto failure = TakeFailure(close_failures)) co_return std::unexpected(*failure);
+    std::erase(leased, number);
+    returned.emplace(number, pause);
+    co_return Result<void>{};
+  }
+
+  std::uint64_t waiting() const override { return due_.size() + postponed.size() + returned.size(); }
 
   void Put(Delivery delivery) {
     due_.push_back(std::move(delivery));
     if (arrival_ != nullptr) arrival_->cancel();
   }
 
-  std::vector<std::uint64_t> leased;  // and neither closed nor postponed
+  std::vector<std::uint64_t> leased;  // and neither closed nor postponed nor returned
   std::vector<std::uint64_t> closed;
   std::map<std::uint64_t, milliseconds> postponed;
+  std::map<std::uint64_t, milliseconds> returned;
   int take_failures = 0;   // so many calls of TakeDue fail
-  int close_failures = 0;  // so many calls of Close and Postpone fail
+  int close_failures = 0;  // so many calls of Close, Postpone and Return fail
   milliseconds last_lease{0};
 
  private:
