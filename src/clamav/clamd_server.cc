@@ -54,7 +54,8 @@ void ClamdServer::Poke() {
 aio::Task<> ClamdServer::Look() {
   // A scan that went well was as good as a check.
   if (standing_ != nullptr && !poked_ && clock_.SteadyNow() - last_heard_ < settings_.check_interval) co_return;
-  poked_ = false;
+  // It failed or was slow: it may have been started again, with another configuration, behind a socket that stayed.
+  const bool is_suspect = std::exchange(poked_, false);
   const StandingPtr before = standing_;
   if (before != nullptr) {
     const auto version = co_await client_.Check();
@@ -70,13 +71,13 @@ aio::Task<> ClamdServer::Look() {
     }
     last_heard_ = clock_.SteadyNow();
     if (standing_ == nullptr) co_return;  // scans have failed meanwhile
-    if (version->text == standing_->version.text) {
+    if (!is_suspect && version->text == standing_->version.text) {
       MarkUp(Standing{*version, standing_->abilities, Describe(*version, standing_->abilities)});
       co_return;
     }
   }
   // Its configuration does not change while it runs, its signatures do.
-  auto standing = co_await Examine(before != nullptr ? before->abilities.largest : 0);
+  auto standing = co_await Examine(before != nullptr && !is_suspect ? before->abilities.largest : 0);
   if (!standing) {
     breaker_.OnRefused();
     MarkDown(standing.error().what);

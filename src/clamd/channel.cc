@@ -1,6 +1,5 @@
 #include "clamd/channel.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -153,12 +152,8 @@ aio::Task<bool> Channel::Write(std::string text) {
 }
 
 aio::Task<> Channel::UntilGone() {
-  for (;;) {
-    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_error, asio::as_tuple(asio::use_awaitable));
-    if (failed) co_return;
-    pollfd state{.fd = socket_.native_handle(), .events = 0, .revents = 0};
-    if (::poll(&state, 1, 0) > 0) co_return;
-  }
+  // An error, a hang-up, or urgent data, which no client of clamd sends and which would wake this for ever.
+  (void)co_await socket_.async_wait(net::Socket::wait_error, asio::as_tuple(asio::use_awaitable));
 }
 
 aio::Task<> Channel::CloseGently(milliseconds linger) {

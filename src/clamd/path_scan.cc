@@ -35,14 +35,16 @@ aio::Task<bool> PathScan::Run() {
 
 aio::Task<> PathScan::Take(PathWalk::Item item) {
   ++files_;
+  ++errors_;  // until it has been judged: what throws here must not end in an OK for the directory
   Finding finding = Finding::Failed("");
   if (auto* failure = std::get_if<Finding>(&item.file)) {
     finding = std::move(*failure);
   } else {
     finding = co_await inspector_.InspectFile(std::get<UniqueFd>(item.file).Get());
   }
+  if (finding.kind() != Finding::Kind::kError) --errors_;
   if (finding.kind() == Finding::Kind::kClean) co_return;
-  ++(finding.kind() == Finding::Kind::kFound ? found_ : errors_);
+  if (finding.kind() == Finding::Kind::kFound) ++found_;
   const bool all_matches = command_.verb == wire::ClamdVerb::kAllMatchScan;
   if (!co_await channel_.Write(finding.Reply(answer_, item.path, all_matches))) lost_ = true;
 }
