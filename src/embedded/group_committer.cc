@@ -130,17 +130,17 @@ void GroupCommitter::WriteGroup(std::vector<Queued>& group) {
   std::uint64_t written = 0;
   for (Queued& queued : group) {
     // A change that failed by itself keeps its own error.
-    if (queued.outcome) {
-      queued.outcome = committed;
-      written += committed ? 1 : 0;
-    }
-    queued.end(queued.outcome);
+    if (!queued.outcome) continue;
+    queued.outcome = committed;
+    written += committed ? 1 : 0;
   }
+  // Before anybody hears of it.
   {
     std::lock_guard lock(mutex_);
     counts_.changes += written;
     if (written > 0) ++counts_.groups;
   }
+  for (Queued& queued : group) queued.end(queued.outcome);
   if (committed) {
     Checkpoint();
   } else if (committed.error().code == Errc::kOverloaded) {
