@@ -108,6 +108,7 @@ TEST_F(RestLoad, RefusesWhatWouldWaitBehindTooMany) {
   ASSERT_TRUE(StatusBecomes(EicarWithPrefix(1), "queued"));
   HttpConnection second = Send(EicarWithPrefix(2));
   ASSERT_TRUE(StatusBecomes(EicarWithPrefix(2), "queued"));
+  ASSERT_TRUE(MetricBecomes("lazaret_queue_length", 2)) << "a scan is known a moment before it stands in the queue";
 
   // Before the body: it is never asked for, and never sent.
   for (const bool asks : {false, true}) {
