@@ -14,6 +14,7 @@
 
 #include "aio/blocking_pool.h"
 #include "aio/broadcast.h"
+#include "aio/caught.h"
 #include "aio/deadline.h"
 #include "aio/gather.h"
 #include "aio/handoff.h"
@@ -363,6 +364,23 @@ TEST(Resolver, SharesOneLookupAmongThoseWhoAsk) {
   EXPECT_EQ(second.get()->size(), 1u);
   EXPECT_EQ(another.get().error().code, Errc::kOverloaded);
   EXPECT_EQ(lookups, 1);
+}
+
+Task<int> SevenOr(std::exception_ptr error) {
+  if (error) std::rethrow_exception(error);
+  co_return 7;
+}
+
+TEST(Caught, TurnsWhatIsThrownIntoAnErrorButForACancellation) {
+  EXPECT_EQ(RunTask(Caught(SevenOr(nullptr))), Result<int>(7));
+  const auto broken = RunTask(Caught(SevenOr(std::make_exception_ptr(std::runtime_error("broken")))));
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error(), (Error{Errc::kInternal, "broken"}));
+  const boost::system::system_error refused(asio::error::connection_refused);
+  EXPECT_EQ(RunTask(Caught(SevenOr(std::make_exception_ptr(refused)))).error().code, Errc::kInternal);
+  const boost::system::system_error aborted(asio::error::operation_aborted);
+  EXPECT_THROW(RunTask(Caught(SevenOr(std::make_exception_ptr(aborted)))), boost::system::system_error);
+  EXPECT_TRUE(RunTask(Caught(SleepUntil(After(milliseconds(0))))));
 }
 
 TEST(TaskGroup, ReportsWhatATaskThrows) {

@@ -1,15 +1,12 @@
 #include "http/router.h"
 
-#include <boost/asio/error.hpp>
-#include <boost/system/system_error.hpp>
-
 #include <algorithm>
-#include <exception>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "aio/caught.h"
 #include "http/problem.h"
 
 namespace lazaret::http {
@@ -59,7 +56,8 @@ aio::Task<Response> Router::Handle(Exchange& exchange) {
     response = WrongMethod(pattern);
   } else {
     exchange.variable = *Match(pattern, exchange.head.path);
-    response = co_await Answer(*route, exchange);
+    auto answered = co_await aio::Caught(route->answer(exchange));
+    response = answered ? *std::move(answered) : Broken(*route, answered.error());
   }
   telemetry_.OnRequest(pattern, response.status, clock_.SteadyNow() - start);
   co_return response;
@@ -79,20 +77,11 @@ Response Router::WrongMethod(std::string_view pattern) const {
 }
 
 // A handler that throws has met a broken assumption: the client learns that much, and the log the rest.
-aio::Task<Response> Router::Answer(const Route& route, Exchange& exchange) {
-  std::string what;
-  try {
-    co_return co_await route.answer(exchange);
-  } catch (const boost::system::system_error& error) {
-    if (error.code() == boost::asio::error::operation_aborted) throw;
-    what = error.what();
-  } catch (const std::exception& error) {
-    what = error.what();
-  }
-  log_.Error("request failed", {{"route", route.pattern}, {"error", what}});
+Response Router::Broken(const Route& route, const Error& error) {
+  log_.Error("request failed", {{"route", route.pattern}, {"error", error.what}});
   Response response = Problem(500, "internal", "the server met an error of its own; its log says more");
   response.close = true;
-  co_return response;
+  return response;
 }
 
 Response Router::OnBadHead(const Error& error) {

@@ -68,7 +68,7 @@ class Router final : public Handler {
 
  private:
   Response WrongMethod(std::string_view pattern) const;
-  aio::Task<Response> Answer(const Route& route, Exchange& exchange);
+  Response Broken(const Route& route, const Error& error);
 
   const std::vector<Route> routes_;
   const std::string unknown_path_;

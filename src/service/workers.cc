@@ -1,8 +1,6 @@
 #include "service/workers.h"
 
-#include <boost/asio/error.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -10,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "aio/caught.h"
 #include "aio/deadline.h"
 #include "base/exception.h"
 
@@ -91,18 +90,10 @@ aio::Task<> Workers::Drain(SteadyTime deadline) {
 
 aio::Task<> Workers::Run(Worker& worker, JobKind kind) {
   while (!stopping_) {
-    std::string failure;
-    try {
-      co_await TakeAndWork(worker, kind);
-    } catch (const boost::system::system_error& error) {
-      if (error.code() == boost::asio::error::operation_aborted) throw;
-      failure = error.what();
-    } catch (const std::exception& error) {
-      failure = error.what();
-    }
+    const auto worked = co_await aio::Caught(TakeAndWork(worker, kind));
     worker.is_busy = false;
-    if (!failure.empty()) {
-      log_.Error("worker failed, and goes on", {{"error", failure}});
+    if (!worked) {
+      log_.Error("worker failed, and goes on", {{"error", worked.error().what}});
       co_await aio::SleepUntil(clock_.SteadyNow() + kQueuePause);
     }
     while (endings_.size() >= kMostEndings) co_await aio::SleepUntil(clock_.SteadyNow() + milliseconds(10));
@@ -149,17 +140,10 @@ aio::Task<> Workers::Work(LeasedJob job) {
 
 // Never throws, but when it is cancelled: nobody would notice until the lease is lost (Asio 1.81, operator||).
 aio::Task<Workers::End> Workers::Judge(const LeasedJob& job) {
-  std::string what;
-  try {
-    co_return co_await JudgeContent(job);
-  } catch (const boost::system::system_error& error) {
-    if (error.code() == boost::asio::error::operation_aborted) throw;
-    what = error.what();
-  } catch (const std::exception& error) {
-    what = error.what();
-  }
-  log_.Error("work on a job failed", {{"id", job.lease.id.Hex()}, {"error", what}});
-  co_return OnFailure(job, what);
+  auto judged = co_await aio::Caught(JudgeContent(job));
+  if (judged) co_return *std::move(judged);
+  log_.Error("work on a job failed", {{"id", job.lease.id.Hex()}, {"error", judged.error().what}});
+  co_return OnFailure(job, judged.error().what);
 }
 
 aio::Task<Workers::End> Workers::JudgeContent(const LeasedJob& job) {
