@@ -139,16 +139,16 @@ aio::Task<Result<ClamdServer::Lease>> ClamdPool::Acquire(std::uint64_t size, con
   }
 }
 
-aio::Task<Result<Verdict>> ClamdPool::Scan(Content& content, SteadyTime deadline) {
+aio::Task<Result<Verdict>> ClamdPool::Scan(ContentPtr content, SteadyTime deadline) {
   EngineInfoPtr engine = Current();
   if (engine == nullptr) co_return Fail(Errc::kUnavailable, NotReadyReason());
-  const std::uint64_t size = content.size();
+  const std::uint64_t size = content->size();
   SteadyTime start = clock_.SteadyNow();
   const auto record = [&] { return ScanRecord{engine, size, clock_.Now(), MillisecondsSince(start)}; };
   if (size > settings_.server.max_file_size) {
     co_return Verdict::Unscannable(record(), Reason::kLimitExceeded, "larger than clamd_pool.max_file_size");
   }
-  const auto descriptor = content.Descriptor();
+  const auto descriptor = content->Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
 
   Tried tried;
@@ -178,7 +178,7 @@ aio::Task<Result<Verdict>> ClamdPool::Scan(Content& content, SteadyTime deadline
     last = judged ? Error{Errc::kInternal, "clamd: " + judged->reply.text} : judged.error();
     was_seen = was_seen || last.code != Errc::kUnavailable;
     tried.insert(&server);
-    log_.Warning("clamd failed in a scan", {{"id", content.digest().Hex()},
+    log_.Warning("clamd failed in a scan", {{"id", content->digest().Hex()},
                                             {"size", size},
                                             {"server", server.name()},
                                             {"attempt", attempt},

@@ -56,7 +56,7 @@ class ClamdPool final : public Engine {
   EngineInfoPtr Current() const override;
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.addresses.size() * settings_.server.connections; }
-  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime deadline) override;
+  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   std::vector<Status> Servers() const;  // any thread
 

@@ -98,7 +98,7 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
           config.content.max_size,
-          config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
+          config.EngineInUse() == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
                                                            : config.engine.max_file_size,
           config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
           static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
@@ -173,6 +173,10 @@ embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& confi
                      .max_dead = config.jobs.max_dead,
                      .max_dead_bytes = config.jobs.dead_budget},
           .inline_bytes = config.jobs.inline_size};
+}
+
+bool TakesJobs(const config::Config& config) {
+  return config.role != config::Role::kApi && config.EngineInUse() != config::EngineKind::kWorkers;
 }
 
 WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots) {

@@ -35,6 +35,8 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
 CachePolicy MakeCachePolicy(const config::Config& config);
 ScanServiceSettings MakeServiceSettings(const config::Config& config);
 embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& config, const std::filesystem::path& data);
+// Whether this server works on jobs that are queued.
+bool TakesJobs(const config::Config& config);
 // `slots` are the engine's.
 WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots);
 // Reads the file of secrets. An error names the setting and the cure.

@@ -54,4 +54,9 @@ std::size_t DoneBoard::waiting() const {
   return waiting_;
 }
 
+bool DoneBoard::IsAwaited(const Digest& digest) const {
+  std::lock_guard lock(mutex_);
+  return entries_.contains(digest);
+}
+
 }  // namespace lazaret

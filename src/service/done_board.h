@@ -44,6 +44,7 @@ class DoneBoard {
   // Ends all waits, and those to come at once: the server is ending.
   void Close();
   std::size_t waiting() const;
+  bool IsAwaited(const Digest& digest) const;
 
  private:
   mutable std::mutex mutex_;

@@ -189,7 +189,7 @@ aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
   auto slot = co_await scheduler_.Acquire(flight.claim);
   if (!slot) co_return std::unexpected(slot.error());
   flight.scanning = true;
-  auto verdict = co_await engine_.Scan(*flight.content, clock_.SteadyNow() + settings_.scan_deadline);
+  auto verdict = co_await engine_.Scan(flight.content, clock_.SteadyNow() + settings_.scan_deadline);
   if (!verdict) co_return std::unexpected(verdict.error());
   const ScanRecord& record = verdict->record();
   telemetry_.OnScan(std::chrono::duration<double, std::milli>(record.scan_ms), record.size);

@@ -93,10 +93,10 @@ class PoolRunner {
 
  private:
   aio::Task<> Run(std::shared_ptr<MemoryContent> content, milliseconds time, std::promise<Result<Verdict>> promise) {
-    promise.set_value(co_await pool_.Scan(*content, clock_.SteadyNow() + time));
+    promise.set_value(co_await pool_.Scan(content, clock_.SteadyNow() + time));
   }
   aio::Task<> RunAndForget(std::shared_ptr<MemoryContent> content) {
-    (void)co_await pool_.Scan(*content, clock_.SteadyNow() + kPatience);
+    (void)co_await pool_.Scan(content, clock_.SteadyNow() + kPatience);
   }
   aio::Task<> Stop() {
     scans_.Close();
