@@ -91,6 +91,7 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
 
 http::ApiSettings MakeApiSettings(const config::Config& config) {
   return {
+      .scope = config.role == config::Role::kWorker ? http::ApiScope::kOperator : http::ApiScope::kEverything,
       .scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
       .max_lookup = config.http.max_lookup,
       .max_wait = config.http.max_wait,
