@@ -131,13 +131,12 @@ class App {
  private:
   void MakeScanning() {
     VerdictCache* const stored = shared_ != nullptr ? &shared_->verdicts() : own_verdicts_.get();
-    verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(clock_, MakeCachePolicy(config_),
-                                                               config_.cache.memory_entries, stored,
-                                                               [this](const Digest& digest) {
-                                                                 if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
-                                                               });
-    engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_, board_,
-                                [this] { return shared_->NewestEngine(); }});
+    verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(
+        clock_, MakeCachePolicy(config_), config_.cache.memory_entries, stored, [this](const Digest& digest) {
+          if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
+        });
+    engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
+                                board_, [this] { return shared_->NewestEngine(); }});
     service_ = std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
                                              io_.get_executor(), clock_, log_, metrics_);
   }

@@ -100,7 +100,7 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
           config.content.max_size,
           config.EngineInUse() == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
-                                                           : config.engine.max_file_size,
+                                                             : config.engine.max_file_size,
           config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
           static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
           static_cast<double>(config.http.max_wait.count()) / 1000, config.jobs.max_waiting, config.jobs.disk_budget)};
