@@ -11,6 +11,7 @@
 #include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/standing.h"
 #include "core/content.h"
 #include "core/engine.h"
 #include "core/freshness.h"
@@ -19,7 +20,6 @@
 #include "core/verdict_cache.h"
 #include "service/done_board.h"
 #include "service/scan_scheduler.h"
-#include "service/standing.h"
 
 namespace lazaret {
 
