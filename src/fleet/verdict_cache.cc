@@ -16,9 +16,9 @@ RedisVerdictCache::RedisVerdictCache(redis::Client& client, const Clock& clock, 
 aio::Task<Result<VerdictPtr>> RedisVerdictCache::Find(Digest digest) {
   std::string key = VerdictKey(digest);
   redis::Command get{"GET", key};
-  auto reply =
-      co_await client_.Call(std::move(key), std::move(get),
-                            {.deadline = clock_.SteadyNow() + settings_.timeout, .repeat = redis::Repeat::kAllowed});
+  auto reply = co_await client_.Call(
+      std::move(key), std::move(get),
+      {.deadline = std::chrono::steady_clock::now() + settings_.timeout, .repeat = redis::Repeat::kAllowed});
   if (!reply) co_return std::unexpected(Explain(std::move(reply.error())));
   if (reply->IsNil()) co_return nullptr;
   const auto value = (*std::move(reply)).ToText("a stored verdict");
@@ -38,7 +38,7 @@ aio::Task<Result<void>> RedisVerdictCache::Store(Digest digest, VerdictPtr verdi
   arguments.push_back(std::to_string(left.count()));
   auto reply = co_await client_.Eval(
       store_, std::move(keys), std::move(arguments),
-      {.deadline = clock_.SteadyNow() + settings_.store_timeout, .repeat = redis::Repeat::kAllowed});
+      {.deadline = std::chrono::steady_clock::now() + settings_.store_timeout, .repeat = redis::Repeat::kAllowed});
   if (!reply) co_return std::unexpected(Explain(std::move(reply.error())));
   co_return Result<void>();
 }
