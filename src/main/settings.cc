@@ -188,7 +188,10 @@ fleet::RedisQueueSettings MakeRedisQueueSettings(const config::Config& config, r
                                      .node = std::move(node)};
   if (settings.shards == 0) settings.shards = mode == redis::Mode::kCluster ? kShardsOfACluster : 1;
   // What lies in Redis takes its memory.
-  if (config.redis.content_directory.empty()) settings.policy.max_bytes = config.redis.content_budget;
+  if (config.redis.content_directory.empty()) {
+    settings.policy.max_bytes = config.redis.content_budget;
+    settings.policy.max_dead_bytes = std::min(config.jobs.dead_budget, config.redis.content_budget / 8);
+  }
   return settings;
 }
 
