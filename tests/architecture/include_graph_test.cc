@@ -45,6 +45,7 @@ const Graph kAllowed = {
     {"config", {"base"}},
     {"webhook", {"core", "aio", "base"}},
     {"redis", {"core", "aio", "base", "wire"}},
+    {"fleet", {"redis", "core", "aio", "base"}},
     {"main", {std::string(kEverything)}},
 };
 
