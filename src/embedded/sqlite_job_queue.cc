@@ -15,7 +15,7 @@
 #include "core/verdict_encoding.h"
 #include "embedded/queue_writer.h"
 #include "embedded/reader_pool.h"
-#include "embedded/stored_content.h"
+#include "core/stored_content.h"
 
 namespace lazaret::embedded {
 namespace {

@@ -46,6 +46,7 @@ const Graph kAllowed = {
     {"fleet", {"redis", "core", "aio", "base"}},
     {"webhook", {"core", "aio", "base"}},
     {"redis", {"core", "aio", "base", "wire"}},
+    {"fleet", {"redis", "core", "aio", "base"}},
     {"main", {std::string(kEverything)}},
 };
 
