@@ -46,7 +46,6 @@ const Graph kAllowed = {
     {"fleet", {"redis", "core", "aio", "base"}},
     {"webhook", {"core", "aio", "base"}},
     {"redis", {"core", "aio", "base", "wire"}},
-    {"fleet", {"redis", "core", "aio", "base"}},
     {"main", {std::string(kEverything)}},
 };
 
