@@ -141,12 +141,18 @@ void ShardWatch::OnNews(std::uint32_t shard, Result<std::vector<StreamEntry>> ne
   one.look = true;
   if (!news) {
     one.deaf_until = RealNow() + kDeaf;
-    Wake(1, kBothLanes);
+    Wake(seekers_.size(), kBothLanes);
     return;
   }
   // A look in a while, whatever happens, shows what was put off elsewhere, and a Redis that has forgotten everything.
-  if (news->empty()) return Wake(1, kBothLanes);
-  for (const StreamEntry& entry : *news) Wake(1, parts_.lanes_of(shard, entry));
+  if (news->empty()) Wake(1, kBothLanes);
+  std::uint64_t position = one.tail->position();
+  for (const StreamEntry& entry : *news) {
+    position = std::max(position, entry.seq);
+    Wake(1, parts_.lanes_of(shard, entry));
+  }
+  // Those that go on waiting rely on it.
+  if (!std::ranges::all_of(seekers_, &Seeker::woken_)) one.tail->Watch(position);
 }
 
 void ShardWatch::Wake(std::size_t count, Lanes lanes) {

@@ -78,7 +78,7 @@ class ShardWatch {
 
  private:
   struct Shard {
-    bool look = true;                           // something may be there that the outlook does not show
+    bool look = false;                          // something may be there that the outlook does not show
     SteadyTime rest_until = SteadyTime::min();  // it could not be asked
     SteadyTime deaf_until = SteadyTime::min();  // it could not be watched
     std::optional<Error> failure;

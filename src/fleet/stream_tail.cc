@@ -19,6 +19,7 @@ StreamTail::StreamTail(redis::Client& client, aio::TaskGroup& tasks, std::vector
 
 void StreamTail::Watch(std::uint64_t after) {
   if (watching_) return;
+  position_ = after;
   watching_ = tasks_.Spawn(Read(after));
 }
 

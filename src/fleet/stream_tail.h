@@ -33,6 +33,8 @@ class StreamTail {
   // OnNews for each.
   void Watch(std::uint64_t after);
   bool is_watching() const { return watching_; }
+  // Behind which the last read began.
+  std::uint64_t position() const { return position_; }
 
  private:
   aio::Task<> Read(std::uint64_t after);
@@ -44,6 +46,7 @@ class StreamTail {
   const milliseconds timeout_;
   const OnNews on_news_;
   bool watching_ = false;
+  std::uint64_t position_ = 0;
 };
 
 }  // namespace lazaret::fleet

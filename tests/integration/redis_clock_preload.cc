@@ -1,6 +1,7 @@
 // A library for LD_PRELOAD that puts the wall clock of a redis-server into the hands of a test: the number in the file
-// that LAZARET_REDIS_CLOCK names is the time in microseconds, and 0 stands for the real time (integration/redis_clock.h).
-// Its monotonic clock goes on. It interposes functions of libc, so it keeps what it needs in a static variable.
+// that LAZARET_REDIS_CLOCK names is the time in microseconds, and 0 stands for the real time
+// (integration/redis_clock.h). Its monotonic clock goes on. It interposes functions of libc, so it keeps what it needs
+// in a static variable.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -40,8 +40,8 @@ class RedisWorld {
     Shared<Servers>().Empty();
     clock_.Follow([](WallTime now) { Shared<Servers>().clock.Set(now); });
     node_ = std::make_unique<QueueNode>(
-        Shared<Servers>().Url(),
-        fleet::RedisQueueSettings{.policy = policy, .shards = kShards, .inline_size = kInline}, clock);
+        Shared<Servers>().Url(), fleet::RedisQueueSettings{.policy = policy, .shards = kShards, .inline_size = kInline},
+        clock);
   }
   ~RedisWorld() {
     node_.reset();
