@@ -107,7 +107,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
   };
   // Small contents, so that no budget is too small for them.
   const std::vector<std::string> base = {
-      "serve", "--set", "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x"};
+      "serve",   "--set",  "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x",
+      "--redis", "unix:/x"};
   for (const Field& field : Fields()) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), {"--set", std::string(field.key) + "=" + other_value(field)});

@@ -168,7 +168,7 @@ struct Config {
     std::filesystem::path content_directory;
     std::uint64_t wait_replicas = 0;
     milliseconds wait_timeout = seconds(1);
-    milliseconds claim = seconds(10);
+    milliseconds claim = seconds(5);
     friend bool operator==(const Redis&, const Redis&) = default;
   };
   struct Webhook {

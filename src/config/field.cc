@@ -23,7 +23,8 @@ constexpr std::array kFields = {
           "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
           "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
-          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when missing."},
+          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when "
+          "missing."},
     Field{"role", "--role", Kind::kRole, +[](C& c) { return &c.role; }, 0, 0,
           "What this server does of the work that is shared through redis.url: everything; api answers clients and "
           "leaves scanning to others; worker scans what others have queued, and answers only health and metrics."},
@@ -45,11 +46,10 @@ constexpr std::array kFields = {
     Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
           "Also report potentially unwanted applications."},
 
-    Field{
-        "engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
-        "What scans: libclamav in scanner processes of this server; the clamd servers of engine.clamd, which leaves "
-        "most other settings of [signatures] and [engine] without effect; or the workers that share redis.url. auto: "
-        "the workers for the role api, else embedded."},
+    Field{"engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
+          "What scans: libclamav in scanner processes of this server; the clamd servers of engine.clamd, which leaves "
+          "most other settings of [signatures] and [engine] without effect; or the workers that share redis.url. auto: "
+          "the workers for the role api, else embedded."},
     Field{"engine.clamd", "--clamd", Kind::kServers, +[](C& c) { return &c.engine.clamd; }, 0, 64,
           "The clamd servers that scan when engine.kind is clamd; each is one clamd, not a balancer in front of "
           "several."},

@@ -71,7 +71,8 @@ Problems Contradictions(const Config& config) {
                        ", but redis.url is empty: work is shared through Redis only; add --redis URL");
   }
   if (!config.IsShared() && config.engine.kind == EngineKind::kWorkers) {
-    problems.push_back("engine.kind is workers, but redis.url is empty: they are reached through Redis; add --redis URL");
+    problems.push_back(
+        "engine.kind is workers, but redis.url is empty: they are reached through Redis; add --redis URL");
   }
   if (config.role == Role::kWorker && config.engine.kind == EngineKind::kWorkers) {
     problems.push_back("role is worker, but engine.kind is workers: a worker needs an engine of its own");

@@ -347,8 +347,7 @@ TEST(Load, AWorkerHasAnEngineAndNoClients) {
 
 TEST(Load, TheEngineFollowsTheRole) {
   const auto engine = [](std::string role, std::string kind) {
-    return Load(kRoot, std::nullopt,
-                {Flag("role", role), Flag("redis.url", "redis://h"), Flag("engine.kind", kind)})
+    return Load(kRoot, std::nullopt, {Flag("role", role), Flag("redis.url", "redis://h"), Flag("engine.kind", kind)})
         ->config.EngineInUse();
   };
   EXPECT_EQ(engine("all", "auto"), EngineKind::kEmbedded);

@@ -23,9 +23,9 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"
                                                                               {"warning", LogLevel::kWarning},
                                                                               {"error", LogLevel::kError}}};
 constexpr std::array<std::pair<std::string_view, EngineKind>, 4> kEngines = {{{"auto", EngineKind::kAuto},
-                                                                               {"embedded", EngineKind::kEmbedded},
-                                                                               {"clamd", EngineKind::kClamd},
-                                                                               {"workers", EngineKind::kWorkers}}};
+                                                                              {"embedded", EngineKind::kEmbedded},
+                                                                              {"clamd", EngineKind::kClamd},
+                                                                              {"workers", EngineKind::kWorkers}}};
 constexpr std::array<std::pair<std::string_view, Role>, 3> kRoles = {
     {{"all", Role::kAll}, {"api", Role::kApi}, {"worker", Role::kWorker}}};
 constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {

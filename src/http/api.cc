@@ -22,8 +22,6 @@ constexpr std::size_t kBytesPerLookedUpId = 80;  // 64 digits, quotes, comma and
 
 std::string_view Status(const ServiceStatus& status) { return status.engine != nullptr ? "ready" : "not-ready"; }
 
-Response Json(std::string body) { return Response{.body = std::move(body) + "\n", .headers = {}}; }
-
 std::string JobsJson(const JobService& jobs, WallTime now) {
   const JobCounts counts = jobs.Counts();
   const auto trouble = jobs.CheckAdmission(0);
@@ -171,17 +169,16 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
       isolation += fmt::format(R"({}"{}")", isolation.empty() ? "" : ",", EscapeJson(layer));
     }
   }
-  co_return Json(
-      fmt::format(R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
-                  R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
-                  R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"jobs":{},"fleet":{},"limits":{}}})",
-                  LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
-                  std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
-                  status.engine != nullptr ? status.engine->signatures : 0,
-                  status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting,
-                  status.max_waiting, static_cast<double>(status.oldest_wait.count()) / 1000, status.slots,
-                  JobsJson(jobs_, clock_.Now()),
-                  describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
+  co_return Json(fmt::format(
+      R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
+      R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
+      R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"jobs":{},"fleet":{},"limits":{}}})",
+      LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
+      std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
+      status.engine != nullptr ? status.engine->signatures : 0,
+      status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting, status.max_waiting,
+      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, JobsJson(jobs_, clock_.Now()),
+      describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }

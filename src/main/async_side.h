@@ -66,7 +66,7 @@ class AsyncSide {
 
   const AsyncParts parts_;
   std::unique_ptr<JobStore> store_;  // null until it could be opened
-  bool may_pass_ = false;  // what keeps it from being opened
+  bool may_pass_ = false;            // what keeps it from being opened
   aio::TaskGroup tasks_;
   std::unique_ptr<JobService> jobs_;
   std::unique_ptr<Workers> workers_;  // null when jobs are left to other servers

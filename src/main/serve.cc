@@ -40,7 +40,6 @@
 #include "main/shared_side.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
-#include "service/done_relay.h"
 #include "service/late_job_queue.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
@@ -131,21 +130,25 @@ class App {
  private:
   void MakeScanning() {
     VerdictCache* const stored = shared_ != nullptr ? &shared_->verdicts() : own_verdicts_.get();
-    verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(clock_, MakeCachePolicy(config_),
-                                                               config_.cache.memory_entries, stored,
-                                                               [this](const Digest& digest) {
-                                                                 if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
-                                                               });
-    engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_, board_,
-                                [this] { return shared_->NewestEngine(); }});
+    verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(
+        clock_, MakeCachePolicy(config_), config_.cache.memory_entries, stored, [this](const Digest& digest) {
+          if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
+        });
+    engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
+                                board_, [this] { return shared_->NewestEngine(); }});
     service_ = std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
-                                             io_.get_executor(), clock_, log_, metrics_);
+                                             io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk());
+  }
+
+  // A server without an engine hands scans to the queue, which makes one job of the same content.
+  ScanClaims* ClaimsToAsk() {
+    const bool scans = config_.EngineInUse() != config::EngineKind::kWorkers;
+    return shared_ != nullptr && scans ? &shared_->claims() : nullptr;
   }
 
   OpenJobStore JobsToOpen() {
     if (shared_ == nullptr) return EmbeddedJobs(config_, data_.path(), disk_, clock_, log_);
-    relay_ = std::make_unique<DoneRelay>(queue_, board_, io_.get_executor(), log_);
-    return shared_->Jobs([this](const Digest& id) { relay_->Hear(id); });
+    return shared_->Jobs(board_);
   }
 
   // Turns the loop before it is run for good.
@@ -209,7 +212,6 @@ class App {
     co_await control_->Stop(deadline);
     co_await async_->Stop(deadline);
     co_await service_->Drain(clock_.SteadyNow());
-    if (relay_ != nullptr) co_await relay_->Stop();
     co_await async_->Close();
     server_->Stop();
     clamd_->Stop();
@@ -230,7 +232,6 @@ class App {
   std::unique_ptr<embedded::MemoryVerdictCache> verdicts_;
   LateJobQueue queue_;
   DoneBoard board_;
-  std::unique_ptr<DoneRelay> relay_;  // beside shared_
   std::unique_ptr<EngineSide> engine_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   std::unique_ptr<ScanService> service_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "core/scan_claims.h"
 #include "core/verdict_cache.h"
 #include "main/job_store.h"
+#include "service/done_board.h"
 
 namespace lazaret {
 
@@ -35,8 +35,8 @@ class SharedSide {
 
   virtual VerdictCache& verdicts() = 0;
   virtual ScanClaims& claims() = 0;
-  // `on_finished` hears, on the executor, of every job that is finished on any server while this one is connected.
-  virtual OpenJobStore Jobs(std::function<void(const Digest&)> on_finished) = 0;
+  // Those who wait on `board` hear of jobs that are finished on any server; it must outlive the queue.
+  virtual OpenJobStore Jobs(DoneBoard& board) = 0;
   // Of the workers that are there; null while there is none. Any thread.
   virtual EngineInfoPtr NewestEngine() const = 0;
   // For /v1/info. Any thread.

@@ -1,0 +1,1 @@
+-- What the scripts of the job queue share; it stands before each of them.
