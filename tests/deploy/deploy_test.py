@@ -159,7 +159,7 @@ for name, spec in of_kind("NetworkPolicy"):
 
 for what, text in (("redis.conf", (deploy / "redis.conf").read_text()),
                    ("kubernetes/redis.yaml", objects[("ConfigMap", "lazaret-redis")]["data"]["redis.conf"])):
-    for line in ("appendonly yes", "maxmemory-policy noeviction"):
+    for line in ("appendonly yes", "maxmemory-policy (noeviction|volatile-lru)"):
         expect(re.search(f"^{line}$", text, re.MULTILINE), f"{what}: no '{line}'")
 
 # --- systemd ---
