@@ -140,14 +140,19 @@ std::string FleetTest::VerdictOf(const FleetNode& node, std::string_view content
   return TextOf(scan, "verdict") + (reason.empty() ? "" : ": " + reason);
 }
 
-bool SubmitUntilTaken(std::uint16_t port, std::string_view content, Tries& tries) {
-  return Eventually([&] {
-    const auto answer = Submit(port, content);
-    if (answer && (answer->status == 202 || answer->status == 200)) return true;
+std::optional<HttpResponse> SubmitUntilTaken(std::uint16_t port, std::string_view content, Tries& tries) {
+  std::optional<HttpResponse> taken;
+  Eventually([&] {
+    auto answer = Submit(port, content);
+    if (answer && (answer->status == 202 || answer->status == 200)) {
+      taken = *std::move(answer);
+      return true;
+    }
     if (answer && answer->status != 503) ADD_FAILURE() << answer->status << " " << answer->body;
     ++(answer ? tries.refused : tries.cut_off);
     return false;
   });
+  return taken;
 }
 
 std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {

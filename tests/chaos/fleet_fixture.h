@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,8 +86,8 @@ struct Tries {
   std::atomic<std::size_t> refused = 0;  // 503
   std::atomic<std::size_t> cut_off = 0;  // no answer
 };
-// Submits again and again until it is taken; false after kPatience.
-bool SubmitUntilTaken(std::uint16_t port, std::string_view content, Tries& tries);
+// Submits again and again until it is answered with 202 or 200; empty after kPatience.
+std::optional<HttpResponse> SubmitUntilTaken(std::uint16_t port, std::string_view content, Tries& tries);
 
 // 503 that says when to come back, what is wrong and what to do.
 MATCHER_P(IsRefusal, text, "") {

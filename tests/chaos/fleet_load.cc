@@ -55,20 +55,26 @@ void FleetLoad::SubmitAll(std::uint64_t client_seed, unsigned end) {
 }
 
 void FleetLoad::SubmitTo(std::uint16_t port, const Sample& sample) {
-  if (!SubmitUntilTaken(port, sample.content, tries_)) {
+  const auto answer = SubmitUntilTaken(port, sample.content, tries_);
+  if (!answer) {
     ADD_FAILURE() << "a submit is not taken at all";
     return;
   }
+  const std::string id = IdOf(sample.content);
+  const auto scan = ParseJson(*answer);
+  EXPECT_EQ(TextOf(scan, "id"), id);
+  EXPECT_EQ(TextOf(scan, "verdict"), answer->status == 202 ? "" : sample.infected ? "infected" : "clean");
   const std::lock_guard lock(mutex_);
-  promised_[IdOf(sample.content)] = sample.infected;
+  (answer->status == 202 ? promised_ : answered_)[id] = sample.infected;
 }
 
 FleetLoad::Tally FleetLoad::Verify() const {
-  const auto promised = [this] {
+  Tally tally;
+  const auto promised = [&] {
     const std::lock_guard lock(mutex_);
+    for (const auto& [id, infected] : answered_) tally.answered += promised_.contains(id) ? 0 : 1;
     return promised_;
   }();
-  Tally tally;
   std::size_t number = 0;
   for (const auto& [id, infected] : promised) Check(number++, id, infected, tally);
   return tally;

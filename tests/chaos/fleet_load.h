@@ -38,13 +38,14 @@ class FleetLoad {
   std::size_t cut_off() const { return tries_.cut_off; }
 
   struct Tally {
-    std::size_t clean = 0;
+    std::size_t answered = 0;  // with 200 and the right verdict: there was nothing to promise
+    std::size_t clean = 0;     // promised with 202, and this and the following is what became of it
     std::size_t infected = 0;
     std::size_t wrong = 0;          // another verdict than the right one
     std::size_t unfinished = 0;     // after a long time
     std::vector<std::string> lost;  // unknown to the server
   };
-  // Asks the servers, in turn, for everything that was acknowledged, until it is done.
+  // Asks the servers, in turn, for everything that was promised, until it is done.
   Tally Verify() const;
 
  private:
@@ -58,7 +59,9 @@ class FleetLoad {
   std::atomic<unsigned> acknowledged_ = 0;
   Tries tries_;
   mutable std::mutex mutex_;
-  std::map<std::string, bool> promised_;  // id and whether the content is infected; guarded by mutex_
+  // Ids, and whether their contents are infected; guarded by mutex_.
+  std::map<std::string, bool> promised_;
+  std::map<std::string, bool> answered_;
   std::vector<std::jthread> clients_;
 };
 
