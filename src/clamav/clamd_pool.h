@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aio/blocking_pool.h"
+#include "aio/resolver.h"
 #include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -45,7 +46,8 @@ class ClamdPool final : public Engine {
     std::size_t in_flight;
   };
 
-  ClamdPool(ClamdPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock, Log& log);
+  ClamdPool(ClamdPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock, Log& log,
+            aio::Lookup lookup = aio::LookUp);
   ~ClamdPool() override;
 
   // Starts to look for the servers; Current() is null until one is ready.
@@ -67,7 +69,7 @@ class ClamdPool final : public Engine {
   void OnChange();
   // Returns when something has changed, or at `deadline`; false when the caller was cancelled.
   aio::Task<bool> WaitForChange(SteadyTime deadline);
-  // Null when all that would do are busy.
+  // Null when those that are to be preferred are full, or have to be examined first.
   ClamdServer* Choose(std::uint64_t size, const Tried& tried) const;
   bool AnyTakes(std::uint64_t size) const;
   // kTooLarge when no server that is up takes contents of that size.
@@ -77,6 +79,7 @@ class ClamdPool final : public Engine {
   const aio::Executor executor_;
   const Clock& clock_;
   Log& log_;
+  aio::Resolver resolver_;
   aio::TaskGroup tasks_;
   std::vector<std::unique_ptr<ClamdServer>> servers_;
   std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;
