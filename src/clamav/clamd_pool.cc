@@ -119,8 +119,8 @@ ClamdServer* ClamdPool::Choose(std::uint64_t size, const Tried& tried) const {
   const EngineInfoPtr newest = Current();
   // A server that has failed this content already is asked again only when there is no other.
   const auto rank = [&](const ClamdServer& server) {
-    return std::tuple(tried.contains(&server), server.is_suspect(), server.is_full(), server.in_flight(),
-                      server.standing()->info != newest);
+    return std::tuple(tried.contains(&server), server.is_suspect(), server.is_avoided(), server.is_full(),
+                      server.in_flight(), server.standing()->info != newest);
   };
   ClamdServer* best = nullptr;
   for (const auto& server : servers_) {

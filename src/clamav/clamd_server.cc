@@ -215,14 +215,21 @@ aio::Task<Result<ClamdServer::Judgement>> ClamdServer::Judge(int content, std::u
 }
 
 void ClamdServer::Learn(const Outcome& outcome) {
-  if (outcome.judgement) return breaker_.OnScanned();
+  const SteadyTime now = clock_.SteadyNow();
+  if (outcome.judgement) {
+    breaker_.OnScanned();
+    const bool is_verdict = outcome.judgement->reply.finding != wire::ClamdFinding::kError;
+    return is_verdict ? avoidance_.OnVerdict() : avoidance_.OnError(now);
+  }
   switch (outcome.blame) {
     case Blame::kNobody: return;
     case Blame::kLoad:
+      avoidance_.OnBusy(now);
       if (standing_ != nullptr) Poke();
       return;
     case Blame::kServer: break;
   }
+  avoidance_.OnError(now);
   if (standing_ == nullptr) return;
   breaker_.OnScanFailed();
   if (!breaker_.is_closed()) return MarkDown(outcome.judgement.error().what);

@@ -15,6 +15,7 @@
 #include "aio/resolver.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "clamav/avoidance.h"
 #include "clamav/circuit_breaker.h"
 #include "clamav/clamd_address.h"
 #include "clamav/clamd_examination.h"
@@ -83,6 +84,8 @@ class ClamdServer {
   // It failed or was silent, and may have been started again as another one: until it has been examined it is given no
   // contents, though it may keep its standing.
   bool is_suspect() const { return suspect_; }
+  // Others are to be preferred for a while.
+  bool is_avoided() const { return avoidance_.Holds(clock_.SteadyNow(), in_flight_ > 0); }
   bool is_full() const { return in_flight_ >= settings_.connections; }
   bool is_up() const { return up_; }                    // any thread
   std::size_t in_flight() const { return in_flight_; }  // any thread
@@ -126,6 +129,7 @@ class ClamdServer {
   Log& log_;
   const std::function<void()> on_change_;
   CircuitBreaker breaker_;
+  Avoidance avoidance_;
   std::minstd_rand random_{std::random_device{}()};
   boost::asio::steady_timer wake_;
   bool poked_ = false;  // to be checked now

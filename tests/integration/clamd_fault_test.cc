@@ -231,6 +231,45 @@ TEST_P(ClamdFault, ACheckThatWeCannotMakeSaysNothing) {
   EXPECT_TRUE(runner.ServersUp(1));
 }
 
+TEST_P(ClamdFault, AServerThatErrsAttractsNoScans) {
+  ScriptedClamd bad(root_, GetParam(), {.reply = "{}: Can't allocate memory ERROR\0"s});
+  ScriptedClamd good(other_, GetParam(), {.reply = "{}: Test.Good FOUND\0"s});
+  PoolRunner runner(PoolOf({bad.address(), good.address()}));
+  ASSERT_TRUE(runner.ServersUp(2));
+  for (int i = 0; i < 20; ++i) {
+    const auto verdict = runner.Scan(Scripted(i));
+    ASSERT_TRUE(verdict) << verdict.error().what;
+    EXPECT_THAT(verdict->signatures(), ElementsAre("Test.Good")) << verdict->detail();
+  }
+  EXPECT_GT(bad.scripted_scans(), 0);
+  EXPECT_LT(bad.scripted_scans(), 10);
+  EXPECT_TRUE(runner.pool().Servers().at(0).up);
+}
+
+TEST_P(ClamdFault, AServerThatErrsIsUsedWhenThereIsNoOther) {
+  ScriptedClamd clamd(root_, GetParam(), {.reply = "{}: Can't allocate memory ERROR\0"s});
+  PoolRunner runner(PoolOf({clamd.address()}));
+  ASSERT_TRUE(runner.BecomesReady());
+  for (int i = 0; i < 4; ++i) {
+    const auto verdict = runner.Scan(Scripted(i));
+    ASSERT_TRUE(verdict) << verdict.error().what;
+    EXPECT_EQ(verdict->reason(), Reason::kEngineError);
+  }
+  EXPECT_EQ(clamd.scripted_scans(), 12);
+}
+
+TEST_P(ClamdFault, AServerThatErredComesBack) {
+  const std::string error = "{}: Can't allocate memory ERROR\0"s;
+  ScriptedClamd bad(root_, GetParam(), {.reply = "{}: Test.Healed FOUND\0"s, .first = {error, error, error}});
+  ScriptedClamd good(other_, GetParam(), {.reply = "{}: Test.Good FOUND\0"s});
+  PoolRunner runner(PoolOf({bad.address(), good.address()}));
+  ASSERT_TRUE(runner.ServersUp(2));
+  EXPECT_TRUE(Eventually([&] {
+    const auto verdict = runner.Scan(Scripted(1));
+    return verdict && verdict->signatures() == std::vector<std::string>{"Test.Healed"};
+  }));
+}
+
 TEST_P(ClamdFault, AServerThatFailedGetsNothingBeforeItIsExamined) {
   // Started again after the first scan, with a lower limit.
   ScriptedClamd clamd(root_, GetParam(),
