@@ -27,7 +27,8 @@ struct ClamdPoolSettings {
 
 // The engine that has others scan: one or more clamd servers, each of which is watched, examined and, when it fails,
 // left alone for a while. A content goes to the server that is up with the fewest scans of ours on it, and to another
-// one when that fails before its verdict. What is not exactly a verdict of clamd's is never one.
+// one when that fails before its verdict; servers whose last scans ended in errors come after the others. What is not
+// exactly a verdict of clamd's is never one. Our own failures (IsOurFault) end the scan and are blamed on no server.
 //
 // Current() is the identity of the newest signature set, by daily database, among the servers that are up (of equal
 // ones, of the server that was named first). A verdict carries the identity of the server that judged: while servers
