@@ -69,6 +69,13 @@ std::vector<UniqueFd> FillBacklog(const clamav::ClamdAddress& address) {
   return waiting;
 }
 
+// UBSan looks at virtual tables through pipes, and takes a pipe that it cannot make for a broken object.
+#if defined(__has_feature) && __has_feature(undefined_behavior_sanitizer)
+constexpr bool kCanDoWithoutDescriptors = false;
+#else
+constexpr bool kCanDoWithoutDescriptors = true;
+#endif
+
 // How many descriptors this process may have, until it goes.
 class DescriptorLimit {
  public:
@@ -188,6 +195,7 @@ TEST_P(ClamdFault, AContentThatHasLostItsEndIsNoServersFault) {
 }
 
 TEST_P(ClamdFault, HavingNoDescriptorLeftIsNoServersFault) {
+  if (!kCanDoWithoutDescriptors) GTEST_SKIP() << "not with UBSan";
   ClamdProcess first(root_, "first", Options());
   ClamdProcess second(root_, "second", Options());
   PoolRunner runner(PoolOf({first.address(), second.address()}));
@@ -212,6 +220,7 @@ TEST_P(ClamdFault, HavingNoDescriptorLeftIsNoServersFault) {
 }
 
 TEST_P(ClamdFault, ACheckThatWeCannotMakeSaysNothing) {
+  if (!kCanDoWithoutDescriptors) GTEST_SKIP() << "not with UBSan";
   ClamdProcess clamd(root_, "clamd", Options());
   auto settings = PoolOf({clamd.address()});
   settings.server.check_interval = milliseconds(10);
