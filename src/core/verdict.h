@@ -34,6 +34,7 @@ struct EngineInfo {
   // Of the engine that runs now, not kept by stores.
   std::vector<DatabaseVersion> databases;
   std::vector<std::string> isolation;  // what the scanners are confined by: "seccomp", "landlock", ...
+  std::string version_line;            // the engine's own words for its version and signatures; empty when it has none
 
   // A verdict of `*this` answers for `other`.
   bool SameIdentity(const EngineInfo& other) const {
