@@ -22,8 +22,8 @@ std::optional<Verdict> ReadVerdict(std::string_view json);
 // What an answer must be.
 struct Expectation {
   int status = 200;
-  bool verdict = true;                 // there must be one
-  std::optional<std::string> word{};   // and this one
+  bool verdict = true;                // there must be one
+  std::optional<std::string> word{};  // and this one
 };
 
 // Empty when it is as expected, else what is wrong, as a key to count by: "status 503", "verdict clean, not infected".

@@ -34,7 +34,9 @@ stream_protocol::endpoint EndpointOf(const Target& target) {
 
 Error Lost(const boost::system::error_code& error) { return Error{Errc::kDisconnected, error.message()}; }
 
-std::string SaltOf(std::uint64_t seed, std::uint64_t number) { return fmt::format("\n{:07x}{:016x}", seed & 0xfffffff, number); }
+std::string SaltOf(std::uint64_t seed, std::uint64_t number) {
+  return fmt::format("\n{:07x}{:016x}", seed & 0xfffffff, number);
+}
 
 }  // namespace
 
@@ -74,7 +76,8 @@ aio::Task<Result<Response>> Client::Exchange(const Turn& turn, const Item& item)
   const std::string head = MakeHead(item, item.payload->size() + salt.size());
   const bool reused = used_ && socket_.is_open();
   auto answer = co_await ExchangeOnce(head, AsBytes(salt), item);
-  if (answer || !reused || timed_out_ || answer.error().code != Errc::kDisconnected || !reader_.is_empty()) co_return answer;
+  if (answer || !reused || timed_out_ || answer.error().code != Errc::kDisconnected || !reader_.is_empty())
+    co_return answer;
   // A kept connection that the server ended as we began to use it (RFC 9112 9.3.1).
   Disconnect();
   co_return co_await ExchangeOnce(head, AsBytes(salt), item);
@@ -125,10 +128,12 @@ void Client::Disconnect() {
 std::string Client::MakeHead(const Item& item, std::uint64_t body_size) const {
   std::string path = plan_.path;
   if (const auto at = path.find("{id}"); at != path.npos) path.replace(at, 4, item.digest->Hex());
-  std::string head = fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n", plan_.mode == Mode::kGet ? "GET" : "POST", path);
+  std::string head =
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n", plan_.mode == Mode::kGet ? "GET" : "POST", path);
   if (plan_.mode != Mode::kGet) fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", body_size);
   if (plan_.mode == Mode::kHashFirst) {
-    fmt::format_to(std::back_inserter(head), "Repr-Digest: {}\r\nExpect: 100-continue\r\n", wire::FormatReprDigest(*item.digest));
+    fmt::format_to(std::back_inserter(head), "Repr-Digest: {}\r\nExpect: 100-continue\r\n",
+                   wire::FormatReprDigest(*item.digest));
   }
   if (!plan_.keep_alive) head += "Connection: close\r\n";
   return head + "\r\n";
@@ -139,9 +144,10 @@ aio::Task<Result<void>> Client::SendHead(const std::string& head, Bytes tail, co
   const bool with_body = plan_.mode == Mode::kPost && plan_.send_rate == 0;
   const Bytes body = with_body ? item.payload->From(0) : Bytes();
   const bool whole = with_body && body.size() == item.payload->size();
-  std::array<iovec, 3> parts = {iovec{const_cast<char*>(head.data()), head.size()},
-                                iovec{const_cast<std::byte*>(body.data()), std::min(body.size(), kPiece)},
-                                iovec{const_cast<std::byte*>(tail.data()), whole && body.size() <= kPiece ? tail.size() : 0}};
+  std::array<iovec, 3> parts = {
+      iovec{const_cast<char*>(head.data()), head.size()},
+      iovec{const_cast<std::byte*>(body.data()), std::min(body.size(), kPiece)},
+      iovec{const_cast<std::byte*>(tail.data()), whole && body.size() <= kPiece ? tail.size() : 0}};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
@@ -159,7 +165,8 @@ aio::Task<Result<void>> Client::SendHead(const std::string& head, Bytes tail, co
 // What is left of the body and the tail when `sent` bytes of the two have gone.
 aio::Task<Result<void>> Client::SendBody(std::uint64_t sent, Bytes tail, const Item& item) {
   const std::uint64_t size = item.payload->size();
-  const std::uint64_t step = plan_.send_rate == 0 ? kPiece : std::max<std::uint64_t>(plan_.send_rate * kSlowStep.count() / 1000, 1);
+  const std::uint64_t step =
+      plan_.send_rate == 0 ? kPiece : std::max<std::uint64_t>(plan_.send_rate * kSlowStep.count() / 1000, 1);
   SteadyTime next = std::chrono::steady_clock::now();
   sent_bytes_ = sent;
   while (sent_bytes_ < size + tail.size()) {
@@ -181,7 +188,8 @@ aio::Task<Result<void>> Client::SendAll(Bytes bytes) {
       continue;
     }
     if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, SystemError("send", errno).what);
-    const auto [failed] = co_await socket_.async_wait(stream_protocol::socket::wait_write, asio::as_tuple(asio::use_awaitable));
+    const auto [failed] =
+        co_await socket_.async_wait(stream_protocol::socket::wait_write, asio::as_tuple(asio::use_awaitable));
     if (failed) co_return std::unexpected(Lost(failed));
   }
   co_return Result<void>();
@@ -203,10 +211,11 @@ void Client::Judge(const Turn& turn, SteadyTime began, const Item& item, const R
   live_.finished.fetch_add(1, std::memory_order_relaxed);
   Expectation expected = plan_.expected;
   if (item.word) expected.word = item.word;
-  const bool allowed = answer && std::ranges::contains(plan_.allowed_statuses, answer->status);
-  const std::string defect = answer     ? (allowed ? "" : Defect(*answer, expected))
+  const bool allowed =
+      answer && std::ranges::find(plan_.allowed_statuses, answer->status) != plan_.allowed_statuses.end();
+  const std::string defect = answer       ? (allowed ? "" : Defect(*answer, expected))
                              : timed_out_ ? "timed out"
-                                        : answer.error().what;
+                                          : answer.error().what;
   if (!defect.empty()) live_.failed.fetch_add(1, std::memory_order_relaxed);
   // A wrong answer is one at any time; only what is measured has to be in the measured part.
   if (!defect.empty()) ++tally_.defects[defect];

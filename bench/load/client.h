@@ -52,7 +52,7 @@ class Client {
   Live& live_;
   boost::asio::generic::stream_protocol::socket socket_;
   ResponseReader reader_;
-  bool used_ = false;       // the connection has carried an exchange: the server may end it any time
+  bool used_ = false;  // the connection has carried an exchange: the server may end it any time
   bool timed_out_ = false;
   std::optional<SteadyTime> deadline_;
   std::uint64_t sent_bytes_ = 0;

@@ -23,7 +23,8 @@ class Histogram {
   nanoseconds max() const { return nanoseconds(max_); }
   // Zero when nothing was recorded, as the others.
   nanoseconds Mean() const;
-  // A time that at least `share` (0 to 1) of all recorded ones do not exceed, at most 1/128 above the least such time and never above max().
+  // A time that at least `share` (0 to 1) of all recorded ones do not exceed, at most 1/128 above the least such time
+  // and never above max().
   nanoseconds Quantile(double share) const;
 
  private:

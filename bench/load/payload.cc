@@ -104,8 +104,8 @@ Result<Answers> ReadAnswers(const fs::path& path) {
 Result<std::vector<Item>> ReadCorpus(const fs::path& root, const Answers& expected) {
   std::error_code error;
   std::vector<fs::path> paths;
-  for (auto entry = fs::recursive_directory_iterator(root, error); !error && entry != fs::recursive_directory_iterator();
-       entry.increment(error)) {
+  for (auto entry = fs::recursive_directory_iterator(root, error);
+       !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     if (entry->is_regular_file() && entry->path().filename() != "manifest.tsv") paths.push_back(entry->path());
   }
   if (error) return Fail(Errc::kNotFound, fmt::format("cannot read {}: {}", root.native(), error.message()));

@@ -32,8 +32,8 @@ std::unique_ptr<Payload> MakeText(std::uint64_t size, std::uint64_t seed);
 struct Item {
   std::string name;
   std::unique_ptr<Payload> payload;
-  std::optional<Digest> digest{};      // when it was asked for
-  std::optional<std::string> word{};   // the verdict that is expected
+  std::optional<Digest> digest{};     // when it was asked for
+  std::optional<std::string> word{};  // the verdict that is expected
 };
 
 // Verdicts by name, as written by --answers: lines of name, verdict and detail between tabs.

@@ -14,8 +14,8 @@ struct Response {
   std::string body = {};
 };
 
-// Takes HTTP/1.1 responses with Content-Length (or without a body) apart as they arrive. Just enough for the servers that
-// are measured: anything else is malformed.
+// Takes HTTP/1.1 responses with Content-Length (or without a body) apart as they arrive. Just enough for the servers
+// that are measured: anything else is malformed.
 class ResponseReader {
  public:
   // False when it is no such response: give up the connection.

@@ -33,9 +33,7 @@ std::optional<Turn> Pacer::Next(SteadyTime now) {
   return Give(arrivals_ ? start_ + arrivals_->Next() : now);
 }
 
-std::optional<Turn> Pacer::TakeMissed() {
-  return arrivals_ ? Give(start_ + arrivals_->Next()) : std::nullopt;
-}
+std::optional<Turn> Pacer::TakeMissed() { return arrivals_ ? Give(start_ + arrivals_->Next()) : std::nullopt; }
 
 std::optional<Turn> Pacer::Give(SteadyTime intended) {
   if (over_ || intended >= end_) {

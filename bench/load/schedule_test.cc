@@ -23,7 +23,8 @@ TEST(Arrivals, ThreadsTogetherAreEvenlySpaced) {
   }
   std::ranges::sort(times);
   ASSERT_EQ(times.size(), 12u);
-  for (std::size_t i = 0; i < times.size(); ++i) EXPECT_NEAR(static_cast<double>(times[i]), static_cast<double>(i) * 1e6, 1);
+  for (std::size_t i = 0; i < times.size(); ++i)
+    EXPECT_NEAR(static_cast<double>(times[i]), static_cast<double>(i) * 1e6, 1);
 }
 
 TEST(Arrivals, DoNotDriftFromTheRate) {
@@ -34,7 +35,8 @@ TEST(Arrivals, DoNotDriftFromTheRate) {
 }
 
 TEST(Arrivals, PoissonHasTheRateTheSpreadAndTheSeed) {
-  Arrivals arrivals(100, Spacing::kPoisson, 0, 2, 5), same(100, Spacing::kPoisson, 0, 2, 5), other(100, Spacing::kPoisson, 1, 2, 5);
+  Arrivals arrivals(100, Spacing::kPoisson, 0, 2, 5), same(100, Spacing::kPoisson, 0, 2, 5),
+      other(100, Spacing::kPoisson, 1, 2, 5);
   constexpr int kCount = 100'000;
   nanoseconds before{}, now{};
   double squares = 0;

@@ -19,7 +19,7 @@ struct Tally {
   std::uint64_t sent_bytes = 0;
   std::map<std::string, std::uint64_t> defects;  // by kind: what must not be
   std::map<int, std::uint64_t> allowed_statuses;
-  std::uint64_t missed = 0;  // of an open loop: not begun before the end
+  std::uint64_t missed = 0;                // of an open loop: not begun before the end
   std::map<std::string, Verdict> answers;  // of each item, the last one; only when asked for
 
   void Merge(Tally&& other);
