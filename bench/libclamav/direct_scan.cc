@@ -23,6 +23,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ostream.h>
 
 #include "base/unique_fd.h"
 
@@ -166,9 +167,12 @@ class Crew {
       std::ofstream answers;
       if (!answers_.empty()) answers.open(answers_.native() + "." + std::to_string(number));
       for (std::size_t index = (*next_)++; index < files_.size(); index = (*next_)++) {
+        const double begin = Now();
         const std::string found = engine_.Scan(files_[index]);
-        if (answers)
-          answers << files_[index].native() << '\t' << (found.empty() ? "clean" : "infected") << '\t' << found << '\n';
+        if (answers) {
+          fmt::print(answers, "{}\t{}\t{}\t{:.3f}\n", files_[index].native(), found.empty() ? "clean" : "infected",
+                     found, Now() - begin);
+        }
       }
       fs::remove_all(directory);
       return 0;
@@ -221,7 +225,7 @@ int Main(int argc, char** argv) {
   app.add_option("--processes", options.processes, "scan at the same time (default 1)")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", options.rounds, "scan everything so often (default 1)")->check(CLI::Range(1, 1'000'000));
   app.add_option("--answers", options.answers,
-                 "write file, verdict and name of the finding to FILE.0, FILE.1, ... of each process");
+                 "write file, verdict, name of the finding and seconds to FILE.0, FILE.1, ... of each process");
   app.add_option("files", options.roots, "files, and directories with files")->check(CLI::ExistingPath);
   CLI11_PARSE(app, argc, argv);
   try {

@@ -106,7 +106,7 @@ Result<std::vector<Item>> ReadCorpus(const fs::path& root, const Answers& expect
   std::vector<fs::path> paths;
   for (auto entry = fs::recursive_directory_iterator(root, error);
        !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    if (entry->is_regular_file() && entry->path().filename() != "manifest.tsv") paths.push_back(entry->path());
+    if (entry->is_regular_file()) paths.push_back(entry->path());
   }
   if (error) return Fail(Errc::kNotFound, fmt::format("cannot read {}: {}", root.native(), error.message()));
   if (paths.empty()) return Fail(Errc::kNotFound, "there are no files below " + root.native());

@@ -41,7 +41,7 @@ using Answers = std::map<std::string, std::string, std::less<>>;
 Result<Answers> ReadAnswers(const std::filesystem::path& path);
 
 // All regular files below `root` in the order of their paths, named relative to it; those in `expected` with their
-// verdict. A manifest.tsv that describes them is left out. kNotFound when there are none.
+// verdict. kNotFound when there are none.
 Result<std::vector<Item>> ReadCorpus(const std::filesystem::path& root, const Answers& expected);
 
 }  // namespace lazaret::bench

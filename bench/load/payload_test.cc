@@ -48,12 +48,11 @@ TEST(Payload, TextDependsOnItsSeed) {
   EXPECT_NE(AllOf(*MakeText(100, 1)), AllOf(*MakeText(100, 2)));
 }
 
-TEST(Corpus, IsInOrderOfNamesWithoutItsManifest) {
+TEST(Corpus, IsInOrderOfNames) {
   const TempDirectory directory;
   directory.Write("b", "two");
   directory.Write("a/z", "one");
   directory.Write("c", "");
-  directory.Write("manifest.tsv", "not sent");
   const auto items = ReadCorpus(directory.path, {{"b", "infected"}});
   ASSERT_TRUE(items);
   ASSERT_EQ(items->size(), 3u);
