@@ -7,7 +7,8 @@ Sections:
   duplicates  the same contents again and again, caches on
   hits        known contents: Lazaret, nginx `return 200`, the same server without hashing; openssl speed
   submits     durable submits beside SQLite's bare commits
-  redis       the Redis client beside redis-benchmark
+  redis       the Redis client, and hits through it, beside redis-benchmark
+  scale_out   jobs through one Redis by 1 to 64 workers whose engine only waits
   memory      one large upload, ten thousand at once, memory by part
   scheduling  short contents while long ones are scanned
   growth      connections, size, length of the queue, known verdicts
@@ -26,7 +27,7 @@ sys.path.insert(0, str(BENCH))
 from harness import machine, report  # noqa: E402
 from harness.context import BenchFailed, Context  # noqa: E402
 
-SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "memory", "scheduling", "growth"]
+SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "memory", "scheduling", "growth"]
 
 
 def parse() -> argparse.Namespace:

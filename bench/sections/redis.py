@@ -26,7 +26,12 @@ def run(context: Context) -> Section:
                                   capture_output=True, text=True, check=True)
             return float(done.stdout.split()[0])
 
+        def hits() -> float:
+            done = subprocess.run([context.program("redis_hits"), f"unix:{server.socket}", commands, str(TASKS)], capture_output=True, text=True, check=True)
+            return float(done.stdout)
+
         results = rounds.in_turn(context, "redis", {"redis-benchmark": baseline, "the client": ours,
-                                                    "the client, callers on another thread": lambda: ours("elsewhere")})
+                                                    "the client, callers on another thread": lambda: ours("elsewhere"),
+                                                    "verdicts found": hits})
     rows = [[name, rounds.spread(values), f"{rounds.ratio(results, name, 'redis-benchmark'):.2f}"] for name, values in results.items()]
     return Section("Redis client", [Table(f"GETs of {BYTES} bytes a second, one connection, {TASKS} under way", ["", "GETs/s", "of redis-benchmark"], rows)])
