@@ -356,7 +356,7 @@ TEST(StandardGauges, FollowTheEngine) {
   Metrics metrics(TestNames());
   AddStandardGauges(metrics, sources, clock, "0.1.0");
   EXPECT_THAT(SeriesOf(metrics), Contains(Pair("clamav_up", 0)));
-  EXPECT_THAT(metrics.Render(), Not(HasSubstr("lazaret_signature")));
+  EXPECT_THAT(metrics.Render(), Not(HasSubstr("lazaret_signature_set")));
   EXPECT_THAT(metrics.Render(), Not(HasSubstr("clamav_db")));
 
   EngineInfo info = TestEngine();

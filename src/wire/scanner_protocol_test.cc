@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 // One of each, every field with a value of its own and the numbers at an edge of their range.
 LoadRequest SomeLoadRequest() {
-  return {"/signatures", "/tmp/\xC3\xBC", "", 8, 1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true, false};
+  return {"/signatures", "/tmp/\xC3\xBC", "", 8, 1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true, true};
 }
 ForkRequest SomeForkRequest() { return {std::numeric_limits<std::uint32_t>::max()}; }
 Ready SomeReady() {
