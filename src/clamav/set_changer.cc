@@ -8,6 +8,7 @@
 
 #include "aio/deadline.h"
 #include "clamav/memory_room.h"
+#include "clamav/signature_files.h"
 
 namespace lazaret::clamav {
 namespace {
@@ -102,6 +103,7 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadSource(bool strict, AskForTurn as
 
 aio::Task<SetChanger::Outcome> SetChanger::LoadOnce(SnapshotBy by, bool strict) {
   SetPhase(LoadPhase::kSnapshot);
+  const auto before = co_await disk_.Run([&] { return MarkFiles(store_.source()); });
   const auto snapshot = co_await disk_.Run([&] { return store_.Take(by); });
   if (!snapshot) {
     co_return std::unexpected(Refusal{KindOfSnapshotFailure(snapshot.error().code), snapshot.error().what});
@@ -118,6 +120,13 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadOnce(SnapshotBy by, bool strict) 
     store_.Drop(*snapshot);
     return true;
   });
+  // What is wrong with half of a change is no news of the whole.
+  const auto after = co_await disk_.Run([&] { return MarkFiles(store_.source()); });
+  if (before && after && !SameContent(*before, *after)) {
+    co_return std::unexpected(
+        Refusal{RefusalKind::kChanging, fmt::format("the files in {} were changed while they were loaded, and: {}",
+                                                    store_.source().native(), loaded.error().reason)});
+  }
   co_return std::unexpected(loaded.error());
 }
 

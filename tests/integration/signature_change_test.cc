@@ -1,6 +1,7 @@
 // How changed signatures come into use: noticed, loaded beside or after those in use, moved over to, gone back from.
 #include <fstream>
 
+#include "aio/deadline.h"
 #include "integration/signature_fixture.h"
 
 namespace lazaret::tests {
@@ -47,7 +48,9 @@ TEST_F(SignatureChange, IsNoticedWhateverItIs) {
     const Digest set = Set();
     return Eventually([&] { return runner.IsInUse(set); });
   };
-  std::ofstream(root_ / "signatures/one.ndb", std::ios::app) << FindsText("Test.More", "needle more");
+  Put("three.ndb", FindsText("Test.Three", "needle three"));
+  EXPECT_TRUE(becomes_in_use()) << "added";
+  std::ofstream(root_ / "signatures/three.ndb", std::ios::app) << FindsText("Test.More", "needle more");
   EXPECT_TRUE(becomes_in_use()) << "written in place";
   EXPECT_EQ(runner.Says("a needle more here"), "infected");
   Remove("one.ndb");
@@ -56,9 +59,9 @@ TEST_F(SignatureChange, IsNoticedWhateverItIs) {
   fs::rename(root_ / "signatures", root_ / "away");
   EXPECT_TRUE(runner.Refuses(RefusalKind::kEmpty));
   Put("eicar.ndb", FindsText("Test.Eicar", clamav::EicarTestFile()));
-  Put("three.ndb", FindsText("Test.Three", "needle three"));
+  Put("four.ndb", FindsText("Test.Four", "needle four"));
   EXPECT_TRUE(becomes_in_use()) << "another directory: " << runner.Reason();
-  EXPECT_EQ(runner.Says("a needle three here"), "infected");
+  EXPECT_EQ(runner.Says("a needle four here"), "infected");
 }
 
 TEST_F(SignatureChange, IsNoticedByLookingNowAndThen) {
@@ -151,9 +154,11 @@ TEST_F(SignatureChange, DrainedForASetThatIsNoGoodGoesBack) {
   SignatureRunner& runner = Start(settings);
   const Digest first = Set();
   Put("bad.ndb", "this is no signature\n");
-  std::vector<std::future<Result<Verdict>>> scans;
-  while (!runner.Status().last_refusal) scans.push_back(runner.StartScan("a needle one here"));
-  for (auto& scan : scans) EXPECT_THAT(Names(scan.get()), testing::ElementsAre("Test.One.UNOFFICIAL"));
+  while (!runner.Status().last_refusal) {
+    std::vector<std::future<Result<Verdict>>> scans;
+    for (int i = 0; i < 10; ++i) scans.push_back(runner.StartScan("a needle one here"));
+    for (auto& scan : scans) EXPECT_THAT(Names(scan.get()), testing::ElementsAre("Test.One.UNOFFICIAL"));
+  }
   EXPECT_EQ(runner.Status().last_refusal->why.kind, RefusalKind::kDoesNotLoad);
   ExpectStill(first);
 }
@@ -304,7 +309,10 @@ TEST_F(SignatureChange, SurvivesTheDeathOfTheZygote) {
   const auto zygotes = ChildrenOf(::getpid());
   ASSERT_EQ(zygotes.size(), 1u);
   ASSERT_TRUE(ProcessHandle(zygotes[0]).Kill());
-  EXPECT_TRUE(Eventually([&] { return ChildrenOf(::getpid()) != zygotes && runner.Current() != nullptr; }));
+  EXPECT_TRUE(Eventually([&] {
+    const auto now = ChildrenOf(::getpid());
+    return now.size() == 1 && now != zygotes && runner.Current() != nullptr;
+  }));
   ExpectStill(first);
   Put("two.ndb", FindsText("Test.Two", "needle two"));
   EXPECT_TRUE(Eventually([&] { return runner.Says("a needle two here") == "infected"; }));

@@ -173,7 +173,7 @@ TEST_F(SignatureRefusal, OfFilesThatAreChangedWhileTheyAreRead) {
       }
     });
     EXPECT_TRUE(runner().Refuses(RefusalKind::kChanging)) << runner().Reason();
-    EXPECT_THAT(runner().Reason(), HasSubstr("while they were copied"));
+    EXPECT_THAT(runner().Reason(), HasSubstr("were changed while they were"));
     // By luck a moment's set may have been read in one piece; then it is that one, in one piece.
     EXPECT_EQ(runner().Says("a needle one here"), "infected");
     writer.request_stop();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -95,19 +96,17 @@ class SignatureRunner {
 
   Result<clamav::SignatureManager::Change> Reload(bool force = false) { return StartReload(force).get(); }
   std::future<Result<clamav::SignatureManager::Change>> StartReload(bool force = false) {
-    return boost::asio::co_spawn(io_, manager_.Reload(force), boost::asio::use_future);
+    return Begin(manager_.Reload(force));
   }
   Result<clamav::SignatureManager::Change> Rollback(const std::string& reason = "test") {
-    return boost::asio::co_spawn(io_, manager_.Rollback(reason), boost::asio::use_future).get();
+    return Begin(manager_.Rollback(reason)).get();
   }
   Result<clamav::SignatureCheck> Check(const std::filesystem::path& directory, const clamav::LoaderSettings& loader) {
-    return boost::asio::co_spawn(io_, clamav::CheckSignatures(directory, loader, {}, {}, pool_.parts(), disk_),
-                                 boost::asio::use_future)
-        .get();
+    return Begin(clamav::CheckSignatures(directory, loader, {}, {}, pool_.parts(), disk_)).get();
   }
 
   std::future<Result<Verdict>> StartScan(std::string_view bytes, milliseconds time = kPatience) {
-    return boost::asio::co_spawn(io_, Run(std::make_shared<MemoryContent>(bytes), time), boost::asio::use_future);
+    return Begin(Run(std::make_shared<MemoryContent>(bytes), time));
   }
   Result<Verdict> Scan(std::string_view bytes, milliseconds time = kPatience) { return StartScan(bytes, time).get(); }
   // "clean", "infected", "unscannable", or the error.
@@ -117,6 +116,18 @@ class SignatureRunner {
   }
 
  private:
+  template <class T>
+  std::future<Result<T>> Begin(aio::Task<Result<T>> task) {
+    std::promise<Result<T>> promise;
+    auto future = promise.get_future();
+    boost::asio::co_spawn(io_, Keep(std::move(task), std::move(promise)),
+                          boost::asio::detached);  // kept by the promise
+    return future;
+  }
+  template <class T>
+  static aio::Task<> Keep(aio::Task<Result<T>> task, std::promise<Result<T>> promise) {
+    promise.set_value(co_await std::move(task));
+  }
   aio::Task<Result<Verdict>> Run(std::shared_ptr<MemoryContent> content, milliseconds time) {
     co_return co_await pool_.Scan(*content, clock_.SteadyNow() + time);
   }
