@@ -79,7 +79,7 @@ void SetChanger::ShowStore() {
   });
 }
 
-aio::Task<SetChanger::Outcome> SetChanger::LoadSource(bool strict, AskForTurn ask) {
+aio::Task<SetChanger::Outcome> SetChanger::LoadSource(SnapshotBy by, bool strict, AskForTurn ask) {
   const Change change(*this);
   tried_.reset();
   std::unique_ptr<LoadTurn> turn;
@@ -94,7 +94,7 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadSource(bool strict, AskForTurn as
   }
   for (int attempt = 1;; ++attempt) {
     // A link shows what is written into a file later, a copy does not.
-    auto outcome = co_await LoadOnce(attempt == 1 ? SnapshotBy::kLinks : SnapshotBy::kCopies, strict);
+    auto outcome = co_await LoadOnce(attempt == 1 ? by : SnapshotBy::kCopies, strict);
     if (outcome || outcome.error().kind != RefusalKind::kChanging || attempt == kAttempts) co_return outcome;
     log_.Info("signatures were changed while they were read, reading them again", {{"attempt", attempt}});
     co_await aio::SleepUntil(clock_.SteadyNow() + settings_.settle);
@@ -199,6 +199,14 @@ aio::Task<std::expected<SetChanger::How, Refusal>> SetChanger::ChooseHow(const S
     co_return std::unexpected(
         Refusal{RefusalKind::kNoMemory,
                 fmt::format("no memory even without the set in use, which has {} MiB: {}", MiB(freed), memory)});
+  }
+  // The way back if the others are no good.
+  const auto intact = co_await disk_.Run([&] { return CheckUnchanged(store_.current()->snapshot); });
+  if (!intact) {
+    co_return std::unexpected(Refusal{
+        RefusalKind::kNoMemory, fmt::format("no memory for two sets at once, and the one in use could not be loaded "
+                                            "again, so that it is not ended ({}); a restart loads what is there: {}",
+                                            intact.error().what, memory)});
   }
   log_.Warning("ending the signatures in use before loading others: scans wait",
                {{"why", fits_beside ? "signatures.reload is drain" : "memory is short"}, {"memory", memory}});

@@ -67,8 +67,9 @@ class SetChanger {
   SetChanger(ChangeSettings settings, SignatureStore store, SignatureLoader& loader, ScannerPool& pool,
              StatusBoard& status, aio::BlockingPool& disk, const Clock& clock, Log& log);
 
-  // The set that the source holds now. Not `strict`: without a comparison to the set in use.
-  aio::Task<Outcome> LoadSource(bool strict, AskForTurn ask);
+  // The set that the source holds now, read `by` links or copies at first. Not `strict`: without a comparison to the
+  // set in use.
+  aio::Task<Outcome> LoadSource(SnapshotBy by, bool strict, AskForTurn ask);
   // The previous set, which stays until the source holds another one than that which is left. There must be one.
   aio::Task<Outcome> GoBack(std::string reason);
   // The set that was in use last, or the one before it: for when nothing is in use.

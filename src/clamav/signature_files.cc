@@ -82,6 +82,15 @@ bool SameContent(const FileMarks& a, const FileMarks& b) {
   return std::ranges::equal(a, b, [](const FileMark& x, const FileMark& y) { return x.HasSameContentAs(y); });
 }
 
+bool IsWrittenInto(const FileMarks& before, const FileMarks& after) {
+  return std::ranges::any_of(after, [&](const FileMark& now) {
+    const auto then = std::ranges::find(before, now.name, &FileMark::name);
+    // A new file may get the number of one that is gone, but not of one that a snapshot still links to.
+    return then != before.end() && then->device == now.device && then->inode == now.inode &&
+           !now.HasSameContentAs(*then);
+  });
+}
+
 Result<FilesDigest> DigestFiles(const fs::path& directory) {
   const auto marks = MarkFiles(directory);
   if (!marks) return std::unexpected(marks.error());

@@ -37,6 +37,10 @@ Result<FileMarks> MarkFiles(const std::filesystem::path& directory);
 // Whether both are of the same files with the same content, as far as can be seen.
 bool SameContent(const FileMarks& a, const FileMarks& b);
 
+// Whether a file of `before` has another content in `after` and is the same file, which tools that replace files whole
+// never cause.
+bool IsWrittenInto(const FileMarks& before, const FileMarks& after);
+
 // Blocks while it reads every database file of `directory`.
 Result<FilesDigest> DigestFiles(const std::filesystem::path& directory);
 

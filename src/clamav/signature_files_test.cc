@@ -69,6 +69,19 @@ TEST_F(SignatureFilesTest, SeesAWriteThatHidesItself) {
   EXPECT_TRUE(SameContent(before, after)) << "which is what a hard link changes, too";
 }
 
+TEST_F(SignatureFilesTest, TellsWritingFromReplacing) {
+  Write("a.ndb", "one");
+  const FileMarks before = Marks();
+  EXPECT_FALSE(IsWrittenInto(before, Marks()));
+  Write("new", "two");
+  fs::rename(directory_ / "new", directory_ / "a.ndb");
+  Write("b.ndb", "added");
+  const FileMarks replaced = Marks();
+  EXPECT_FALSE(IsWrittenInto(before, replaced));
+  Write("a.ndb", "three");
+  EXPECT_TRUE(IsWrittenInto(replaced, Marks()));
+}
+
 TEST_F(SignatureFilesTest, SaysWhenThereIsNoDirectory) {
   const auto marks = MarkFiles(directory_ / "nowhere");
   ASSERT_FALSE(marks);

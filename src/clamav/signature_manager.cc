@@ -44,6 +44,8 @@ SignatureManager::SignatureManager(SignatureSettings settings, ScannerPool& pool
       loader_(settings_.loader, pool.parts(), disk),
       alarm_(settings_.alarm),
       work_(tasks_.executor(), SteadyTime::max()),
+      // After a drain the set in use must be there to go back to, whatever is written into the files.
+      snapshot_by_(settings_.change.mode == ReloadMode::kDrain ? SnapshotBy::kCopies : SnapshotBy::kLinks),
       retry_pause_(settings_.retry_pause),
       start_pause_(kStartPause) {
   if (!settings_.test_set) {
@@ -181,7 +183,7 @@ aio::Task<SetChanger::Outcome> SignatureManager::FindStart() {
 
 aio::Task<SetChanger::Outcome> SignatureManager::LoadAndMark(bool strict) {
   const auto before = co_await disk_.Run([&] { return MarkFiles(settings_.directory); });
-  auto outcome = co_await changer_->LoadSource(strict, ask_);
+  auto outcome = co_await changer_->LoadSource(snapshot_by_, strict, ask_);
   // The snapshot's hard links have moved st_ctim.
   const auto after = co_await disk_.Run([&] { return MarkFiles(settings_.directory); });
   if (before && after && SameContent(*before, *after)) seen_ = *after;
@@ -248,6 +250,11 @@ aio::Task<std::optional<Digest>> SignatureManager::FindChange(bool again) {
     seen_.reset();
     Refuse({}, {RefusalKind::kUnreadable, digest.error().what});
     co_return std::nullopt;
+  }
+  if (seen_ && snapshot_by_ == SnapshotBy::kLinks && IsWrittenInto(*seen_, *marks)) {
+    log_.Warning("signature files are written into, not replaced: copies of them are made from now on",
+                 {{"note", "the set in use cannot be gone back to"}});
+    snapshot_by_ = SnapshotBy::kCopies;
   }
   seen_ = *marks;
   const SignatureStatus status = status_.Get();

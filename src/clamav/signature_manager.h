@@ -113,6 +113,7 @@ class SignatureManager {
   bool stopping_ = false;
   bool touched_ = false;  // the directory, since it was looked at
   std::optional<FileMarks> seen_;
+  SnapshotBy snapshot_by_;
   SteadyTime next_look_{};
   std::optional<SteadyTime> retry_at_;
   milliseconds retry_pause_;

@@ -1,4 +1,7 @@
 // How changed signatures come into use: noticed, loaded beside or after those in use, moved over to, gone back from.
+#include <sched.h>
+#include <sys/resource.h>
+
 #include <fstream>
 
 #include "aio/deadline.h"
@@ -260,6 +263,51 @@ TEST_F(SignatureChange, CanBeGoneBackFrom) {
   const Digest third = Set();
   EXPECT_TRUE(Eventually([&] { return restarted.IsInUse(third) && !restarted.Status().pin; }));
   EXPECT_EQ(restarted.Says("a needle two here"), "infected");
+}
+
+TEST_F(SignatureChange, InPlaceSpoilsOnlyTheFirstWayBack) {
+  SignatureRunner& runner = Start();
+  const auto write = [&](const std::string& text) {
+    std::ofstream(root_ / "signatures/one.ndb") << FindsText("Test.One", "needle one") << FindsText("Test.X", text);
+    const Digest set = Set();
+    return Eventually([&] { return runner.IsInUse(set) && runner.Status().previous; });
+  };
+  ASSERT_TRUE(write("needle x")) << runner.Reason();
+  const auto spoilt = runner.Rollback();
+  ASSERT_FALSE(spoilt);
+  EXPECT_THAT(spoilt.error().what, HasSubstr("written into"));
+  EXPECT_EQ(runner.Says("a needle x here"), "infected") << "it stays as it is";
+  const Digest second = Set();
+  ASSERT_TRUE(write("needle y")) << runner.Reason();
+  ASSERT_TRUE(Eventually([&] { return runner.Status().previous->digest == second; }));
+  const auto back = runner.Rollback();
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(runner.Says("a needle x here"), "infected");
+}
+
+TEST_F(SignatureChange, LoadsAtALowPriority) {
+  if (!clamav::CanLowerNice()) GTEST_SKIP() << "a nice value that is raised here stays";
+  auto settings = Settings();
+  settings.loader.program = WriteMoodyScanner(root_);
+  settings.loader.nice = 7;
+  SignatureRunner& runner = Start(settings);
+  const auto first = ChildrenOf(::getpid());
+  root_.Write("slow", "");
+  Put("two.ndb", FindsText("Test.Two", "needle two"));
+  const Digest second = Set();
+  pid_t loader = 0;
+  ASSERT_TRUE(Eventually([&] {
+    for (const pid_t child : ChildrenOf(::getpid())) {
+      if (child != first.at(0) && ::getpriority(PRIO_PROCESS, static_cast<id_t>(child)) == 7) loader = child;
+    }
+    return loader != 0;
+  }));
+  ASSERT_TRUE(Eventually([&] { return runner.IsInUse(second); }));
+  for (const pid_t scanner : ChildrenOf(loader)) {
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(scanner)), 0);
+    EXPECT_EQ(::sched_getscheduler(scanner), SCHED_OTHER);
+  }
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(loader)), 0);
 }
 
 TEST_F(SignatureChange, ThatWasGoneBackFromCanBeForced) {
