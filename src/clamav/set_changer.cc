@@ -1,6 +1,9 @@
 #include "clamav/set_changer.h"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,7 +16,8 @@
 namespace lazaret::clamav {
 namespace {
 
-constexpr int kAttempts = 5;           // to read files that are being changed
+constexpr int kAttempts = 5;  // to read files that are being changed
+constexpr milliseconds kLossCheck{200};
 constexpr double kMostGrowth = 2;      // of a set from one to the next, for the estimate of its memory
 constexpr std::uint64_t kPerByte = 4;  // memory for a byte of signatures, when nothing better is known
 
@@ -88,9 +92,10 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadSource(SnapshotBy by, bool strict
     const auto digest = co_await disk_.Run([&] { return store_.DigestOfSource(); });
     if (!digest) co_return std::unexpected(Refusal{RefusalKind::kUnreadable, digest.error().what});
     tried_ = *digest;
-    auto leave = co_await ask(*digest);
-    if (!leave) co_return std::unexpected(Refusal{RefusalKind::kNoTurn, leave.error().what});
-    turn = *std::move(leave);
+    auto leave = co_await UnlessLost(ask(*digest));
+    if (!leave) co_return std::unexpected(Refusal{RefusalKind::kNoTurn, "the signatures in use were lost meanwhile"});
+    if (!*leave) co_return std::unexpected(Refusal{RefusalKind::kNoTurn, leave->error().what});
+    turn = **std::move(leave);
   }
   for (int attempt = 1;; ++attempt) {
     // A link shows what is written into a file later, a copy does not.
@@ -160,9 +165,7 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadKept() {
   co_return outcome;
 }
 
-aio::Task<> SetChanger::LiftPin(std::string why) {
-  if (!store_.pin()) co_return;
-  log_.Info("rollback is over", {{"why", why}});
+aio::Task<> SetChanger::LiftPin() {
   const auto written = co_await disk_.Run([&] { return store_.LiftPin(); });
   if (!written) log_.Warning("state of the signatures cannot be written", {{"error", written.error().what}});
   ShowStore();
@@ -213,6 +216,31 @@ aio::Task<std::expected<SetChanger::How, Refusal>> SetChanger::ChooseHow(const S
   co_return How::kDrain;
 }
 
+// Empty when the set in use was lost before `task` had ended: the manager must have its hands free to replace it.
+template <class T>
+aio::Task<std::optional<T>> SetChanger::UnlessLost(aio::Task<T> task) {
+  using namespace boost::asio::experimental::awaitable_operators;
+  struct State {
+    std::optional<T> result;
+    std::exception_ptr error;
+  };
+  const auto state = std::make_shared<State>();
+  static constexpr auto run = [](std::shared_ptr<State> into, aio::Task<T> work) -> aio::Task<> {
+    try {
+      into->result.emplace(co_await std::move(work));
+    } catch (...) {
+      into->error = std::current_exception();  // operator|| would wait for the other one
+    }
+  };
+  co_await (run(state, std::move(task)) || UntilLost());
+  if (state->error && pool_.IsServing()) std::rethrow_exception(state->error);
+  co_return std::move(state->result);
+}
+
+aio::Task<> SetChanger::UntilLost() {
+  while (pool_.IsServing()) co_await aio::SleepUntil(clock_.SteadyNow() + kLossCheck);
+}
+
 // Scans wait as long as a set is missing; whatever becomes of the candidate, there is one in use afterwards if there
 // was one before.
 aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot snapshot, bool strict) {
@@ -223,7 +251,12 @@ aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot
     co_await pool_.Suspend();
   }
   const auto priority = *chosen == How::kBeside ? LoadPriority::kLow : LoadPriority::kNormal;
-  auto loaded = co_await loader_.Load(snapshot, priority, [this](LoadPhase phase) { SetPhase(phase); });
+  auto load = loader_.Load(snapshot, priority, [this](LoadPhase phase) { SetPhase(phase); });
+  auto ended = *chosen == How::kBeside ? co_await UnlessLost(std::move(load)) : std::optional(co_await std::move(load));
+  if (!ended) {
+    co_return std::unexpected(Refusal{RefusalKind::kEngineFailed, "the signatures in use were lost meanwhile"});
+  }
+  auto& loaded = *ended;
   if (loaded && strict) {
     if (auto fault = FindFault(*loaded, MeasureOfCurrent(), settings_.comparison)) {
       co_await loaded->generation->End();
@@ -242,7 +275,7 @@ aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot
       pool_.SetNotReady(restored.error().reason);
     }
   }
-  co_return loaded;
+  co_return std::move(loaded);
 }
 
 // After a restart it is not known what the set found, but how large it was.

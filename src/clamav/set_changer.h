@@ -74,7 +74,8 @@ class SetChanger {
   aio::Task<Outcome> GoBack(std::string reason);
   // The set that was in use last, or the one before it: for when nothing is in use.
   aio::Task<Outcome> LoadKept();
-  aio::Task<> LiftPin(std::string why);
+  // What was gone back from may be loaded again.
+  aio::Task<> LiftPin();
 
   const SignatureStore& store() const { return store_; }
   // The set that the last LoadSource was about; empty when it did not come so far.
@@ -86,6 +87,9 @@ class SetChanger {
 
   aio::Task<std::expected<LoadedSet, Refusal>> Bring(SignatureSnapshot snapshot, bool strict);
   aio::Task<std::expected<How, Refusal>> ChooseHow(const SignatureSnapshot& snapshot);
+  template <class T>
+  aio::Task<std::optional<T>> UnlessLost(aio::Task<T> task);
+  aio::Task<> UntilLost();
   aio::Task<Outcome> LoadOnce(SnapshotBy by, bool strict);
   std::optional<SetMeasure> MeasureOfCurrent() const;
   void Adopt(const LoadedSet& set, How how);

@@ -141,7 +141,6 @@ aio::Task<Result<void>> SignatureManager::OpenStore() {
 aio::Task<> SignatureManager::StartUp() {
   auto outcome = co_await FindStart();
   if (outcome) {
-    start_at_.reset();
     OnChanged(true);
     co_return;
   }
@@ -167,6 +166,7 @@ aio::Task<SetChanger::Outcome> SignatureManager::FindStart() {
   next_look_ = SteadyTime();  // the directory may hold another set than the kept one
   if (kept_first) {
     if (auto outcome = co_await changer_->LoadKept()) co_return outcome;
+    if (changer_->store().pin()) log_.Error("signatures that were gone back from are used for want of others");
   }
   auto outcome = co_await LoadAndMark(true);
   if (outcome) {
@@ -186,7 +186,8 @@ aio::Task<SetChanger::Outcome> SignatureManager::LoadAndMark(bool strict) {
   auto outcome = co_await changer_->LoadSource(snapshot_by_, strict, ask_);
   // The snapshot's hard links have moved st_ctim.
   const auto after = co_await disk_.Run([&] { return MarkFiles(settings_.directory); });
-  if (before && after && SameContent(*before, *after)) seen_ = *after;
+  if (before) seen_ = after && SameContent(*before, *after) ? *after : *before;
+  if (outcome) Settle();
   co_return outcome;
 }
 
@@ -202,11 +203,16 @@ void SignatureManager::OnDeath(const Error& error) {
 
 void SignatureManager::OnChanged(bool trusted) {
   in_use_since_ = clock_.SteadyNow();
-  if (pool_.IsServing()) start_at_.reset();
-  retry_at_.reset();
-  retry_pause_ = settings_.retry_pause;
+  if (pool_.IsServing()) start_at_.reset();  // unless it has died since
   alarm_.StartSet(clock_.SteadyNow(), trusted);
   telemetry_.OnSignatures(SignatureEvent::kLoaded);
+}
+
+// Nothing of the directory is left to be tried again.
+void SignatureManager::Settle() {
+  retry_at_.reset();
+  retry_pause_ = settings_.retry_pause;
+  given_up_.reset();
 }
 
 void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal& refusal) {
@@ -217,8 +223,8 @@ void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal
     retry_at = clock_.Now() + pause;
     retry_pause_ = std::min(retry_pause_ * 2, std::max(settings_.check_interval, settings_.retry_pause));
   } else {
-    retry_at_.reset();
-    retry_pause_ = settings_.retry_pause;
+    Settle();
+    given_up_ = digest;
   }
   status_.Update([&](SignatureStatus& s) { s.last_refusal = RefusedSet{digest, refusal, clock_.Now(), retry_at}; });
   telemetry_.OnSignatures(SignatureEvent::kRefused);
@@ -230,12 +236,12 @@ void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal
               {"retry_s", retry_at ? std::chrono::duration<double>(pause).count() : 0.0}});
 }
 
-// The digest of the directory's set, when that is to be loaded. `again`: although it is as it was.
-aio::Task<std::optional<Digest>> SignatureManager::FindChange(bool again) {
+// Whether the directory holds a set that is to be loaded. `again`: also when it is as it was.
+aio::Task<bool> SignatureManager::HasChange(bool again) {
   next_look_ = clock_.SteadyNow() + settings_.check_interval;
   status_.Update([&](SignatureStatus& s) { s.looked_at = clock_.Now(); });
   const auto marks = co_await disk_.Run([&] { return MarkFiles(settings_.directory); });
-  if (marks && !again && seen_ == *marks) co_return std::nullopt;
+  if (marks && !again && seen_ == *marks) co_return false;
   if (!marks || marks->empty()) {
     const bool is_new = !seen_ || !seen_->empty();
     seen_ = FileMarks();
@@ -243,13 +249,13 @@ aio::Task<std::optional<Digest>> SignatureManager::FindChange(bool again) {
       Refuse({}, {RefusalKind::kEmpty,
                   marks ? "there are no signatures any more in " + settings_.directory.native() : marks.error().what});
     }
-    co_return std::nullopt;
+    co_return false;
   }
   const auto digest = co_await disk_.Run([&] { return changer_->store().DigestOfSource(); });
   if (!digest) {
     seen_.reset();
     Refuse({}, {RefusalKind::kUnreadable, digest.error().what});
-    co_return std::nullopt;
+    co_return false;
   }
   if (seen_ && snapshot_by_ == SnapshotBy::kLinks && IsWrittenInto(*seen_, *marks)) {
     log_.Warning("signature files are written into, not replaced: copies of them are made from now on",
@@ -257,24 +263,17 @@ aio::Task<std::optional<Digest>> SignatureManager::FindChange(bool again) {
     snapshot_by_ = SnapshotBy::kCopies;
   }
   seen_ = *marks;
-  const SignatureStatus status = status_.Get();
-  if (const auto& pin = status.pin) {
-    if (*digest == pin->refused) co_return std::nullopt;
-    co_await changer_->LiftPin("the directory holds other signatures");
-  }
-  if (status.current && status.current->digest == *digest) {
-    retry_at_.reset();
-    co_return std::nullopt;
-  }
-  const auto& refused = status.last_refusal;
-  if (!again && refused && refused->digest == *digest && !IsPassing(refused->why.kind)) co_return std::nullopt;
-  co_return *digest;
+  const SignatureStore& store = changer_->store();
+  const bool is_pinned = store.pin() && store.pin()->refused == *digest;
+  const bool is_in_use = store.current() && store.current()->snapshot.digest == *digest;
+  if (is_pinned || is_in_use || (!again && given_up_ == *digest)) co_return false;
+  co_return true;
 }
 
 aio::Task<> SignatureManager::Look(bool again) {
   retry_at_.reset();
   if (settings_.test_set) co_return;
-  if (co_await FindChange(again)) (void)co_await LoadSource(true);
+  if (co_await HasChange(again)) (void)co_await LoadSource(true);
 }
 
 aio::Task<Result<SignatureManager::Change>> SignatureManager::LoadSource(bool strict) {
@@ -309,7 +308,7 @@ aio::Task<Result<SignatureManager::Change>> SignatureManager::DoReload(bool forc
                        fmt::format("the directory still holds the signatures that were gone back from ({}): {}",
                                    pin->label, pin->reason));
       }
-      co_await changer_->LiftPin("reload was forced");
+      co_await changer_->LiftPin();
     }
   }
   co_return co_await LoadSource(!force);

@@ -83,13 +83,14 @@ class SignatureManager {
   aio::Task<Result<Change>> DoReload(bool force);
   aio::Task<Result<Change>> DoRollback(std::string reason);
   aio::Task<> Look(bool again);
-  aio::Task<std::optional<Digest>> FindChange(bool again);
+  aio::Task<bool> HasChange(bool again);
   aio::Task<Result<Change>> LoadSource(bool strict);
   void Queue(std::shared_ptr<Order> order);
   aio::Task<Result<Change>> Place(std::shared_ptr<Order> order);
   void OnDeath(const Error& error);
   void OnVerdict(const Verdict& verdict);
   void Refuse(const std::optional<Digest>& digest, const Refusal& refusal);
+  void Settle();
   void OnChanged(bool trusted);
   void Wake();
   SteadyTime NextWork() const;
@@ -115,6 +116,7 @@ class SignatureManager {
   std::optional<FileMarks> seen_;
   SnapshotBy snapshot_by_;
   SteadyTime next_look_{};
+  std::optional<Digest> given_up_;  // refused for good
   std::optional<SteadyTime> retry_at_;
   milliseconds retry_pause_;
   std::optional<SteadyTime> start_at_;  // nothing is in use: when to try next

@@ -177,7 +177,7 @@ Result<Digest> SignatureStore::DigestOfSource() const {
 Result<void> SignatureStore::Use(KeptSet set) {
   const bool is_another = !state_.current || state_.current->snapshot.digest != set.snapshot.digest;
   if (is_another) {
-    state_.previous = std::move(state_.current);
+    if (state_.current) state_.previous = std::move(state_.current);
     state_.pin.reset();
   }
   state_.current = std::move(set);

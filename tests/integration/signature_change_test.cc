@@ -366,5 +366,42 @@ TEST_F(SignatureChange, SurvivesTheDeathOfTheZygote) {
   EXPECT_TRUE(Eventually([&] { return runner.Says("a needle two here") == "infected"; }));
 }
 
+TEST_F(SignatureChange, DoesNotKeepTheManagerFromReplacingADeadZygote) {
+  auto settings = Settings();
+  settings.loader.program = WriteMoodyScanner(root_);
+  SignatureRunner& runner = Start(settings);
+  const Digest first = Set();
+  const auto zygotes = ChildrenOf(::getpid());
+  ASSERT_EQ(zygotes.size(), 1u);
+  root_.Write("hang", "");
+  Put("two.ndb", FindsText("Test.Two", "needle two"));
+  ASSERT_TRUE(runner.Becomes(
+      [](const SignatureStatus& s) { return s.candidate && s.candidate->phase == LoadPhase::kLoading; }));
+  auto loaders = ChildrenOf(::getpid());
+  std::erase(loaders, zygotes[0]);
+  ASSERT_EQ(loaders.size(), 1u);
+  ASSERT_TRUE(Halt(loaders[0]));  // which it does itself, too
+  fs::remove(root_ / "hang");
+  ASSERT_TRUE(ProcessHandle(zygotes[0]).Kill());
+  EXPECT_TRUE(Eventually([&] { return runner.Current() == nullptr; }));
+  EXPECT_TRUE(Eventually([&] { return runner.IsInUse(first); }));
+  EXPECT_TRUE(Eventually([&] { return runner.Says("a needle two here") == "infected"; })) << "and it goes on then";
+}
+
+TEST_F(SignatureChange, WithdrawnAndBrokenInTurnIsNotTakenForAnotherSet) {
+  SignatureRunner& runner = Start();
+  const Digest first = Set();
+  Put("two.ndb", FindsText("Test.Two", "needle two"));
+  ASSERT_TRUE(runner.Reload());
+  ASSERT_TRUE(runner.Rollback());
+  Put("bad.ndb", "this is no signature\n");
+  ASSERT_FALSE(runner.Reload());
+  ASSERT_TRUE(runner.IsInUse(first));
+  Remove("bad.ndb");  // the set that was gone back from again
+  EXPECT_FALSE(runner.Reload());
+  EXPECT_TRUE(runner.IsInUse(first));
+  EXPECT_TRUE(runner.Status().pin);
+}
+
 }  // namespace
 }  // namespace lazaret::tests
