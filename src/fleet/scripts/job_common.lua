@@ -127,7 +127,7 @@ local function RemoveContent(id, place)
     redis.call('HDEL', JobKey(id), 'content')
   elseif kind == 'c' then
     local name, count = string.match(place, '^c:(%x+):(%d+)$')
-    for i = 0, tonumber(count) - 1 do redis.call('UNLINK', ChunkKey(id, name, i)) end
+    for i = 0, tonumber(count or 0) - 1 do redis.call('UNLINK', ChunkKey(id, name, i)) end
   elseif kind == 'f' then
     gone[#gone + 1] = id .. '.' .. string.sub(place, 3)
   end

@@ -7,6 +7,9 @@ local max_callbacks, max_messages, max_jobs, max_bytes =
     tonumber(Arg(7)), tonumber(Arg(8)), tonumber(Arg(9)), tonumber(Arg(10))
 local job = ReadJob(id)
 
+-- This very submit, which was carried out already: its content has a name of its own.
+if job and #place > 1 and job.place == place then return Answer(1) end
+
 if job and (job.state == QUEUED or job.state == LEASED) then
   if callback ~= '' and redis.call('SISMEMBER', CallbacksKey(id), callback) == 0 then
     if redis.call('SCARD', CallbacksKey(id)) >= max_callbacks then return Answer(7) end
