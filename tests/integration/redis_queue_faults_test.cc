@@ -301,7 +301,9 @@ TEST_F(RedisQueueFaults, AFullRedisTakesNothingInAndCanBeEmptied) {
     const auto refused = Await((**node).Submit(content, Callback{"https://a.example/", ""}));
     EXPECT_THAT(refused, FailsWith(Errc::kOverloaded, "maxmemory"));
   }
+  EXPECT_EQ(jobs.SubmitError(SampleJob(1)), Errc::kOverloaded) << "the dead letter would begin again";
   EXPECT_EQ(JobDriver::ErrorOf((**node).Revive(SampleJob(1)->digest())), Errc::kOverloaded);
+  EXPECT_TRUE(jobs.MustFind(SampleJob(1)->digest()).has_content);
   EXPECT_EQ(JobDriver::ErrorOf((**node).Add(SampleDigest(1), SampleClean(clock_), {"https://a.example/", ""})),
             Errc::kOverloaded);
   EXPECT_EQ(keys(), before);
