@@ -129,6 +129,64 @@ TEST_F(RedisQueueFaults, AnEndThatComesTwiceIsOneEnd) {
   EXPECT_EQ(server_->Ask({"ZCARD", "lz:{q0}:done"}).integer(), 1);
 }
 
+TEST_F(RedisQueueFaults, ASubmitThatComesTwiceKeepsItsContent) {
+  StartServer();
+  settings_.refresh = std::chrono::hours(1);
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  const ContentPtr content = SampleJob(1, 2 * kChunk);
+  jobs.Submit(content);
+  const std::string place = server_->Ask({"HGET", fleet::ShardKeys(0).Job(content->digest()), "place"}).text();
+  const fleet::JobScripts scripts;
+  const auto submit_again = [&] {
+    std::vector<std::string> arguments = {"1000000",
+                                          "1000000",
+                                          "10",
+                                          "10",
+                                          "100000000",
+                                          "0",
+                                          content->digest().Hex(),
+                                          std::to_string(content->size()),
+                                          "small",
+                                          place,
+                                          "",
+                                          "",
+                                          "16",
+                                          "100",
+                                          "100",
+                                          "100000000"};
+    const auto reply = node->client().Run(
+        node->client()->Eval(scripts.submit, fleet::ShardKeys(0).all(), std::move(arguments), {.deadline = Soon()}));
+    return reply ? reply->elements()[0].integer() : -1;
+  };
+  EXPECT_EQ(submit_again(), 1) << "what it has written must not be taken for needless";
+  LeasedJob job = jobs.MustTake();
+  ASSERT_TRUE(job.content) << job.content.error().what;
+  EXPECT_EQ(submit_again(), 1);
+  jobs.Finish(job.lease, JobState::kDead);
+  EXPECT_EQ(submit_again(), 1);
+  EXPECT_EQ(jobs.MustFind(content->digest()).state, JobState::kDead);
+  EXPECT_EQ(KeysLike("*content*"), 2u);
+  JobDriver::Expect((**node).Revive(content->digest()));
+  job = jobs.MustTake();
+  ASSERT_TRUE(job.content) << job.content.error().what;
+  jobs.Finish(job.lease);
+  EXPECT_EQ(submit_again(), 6) << "its chunks have gone";
+}
+
+TEST_F(RedisQueueFaults, AJobWhosePlaceIsDamagedHasAnEnd) {
+  StartServer();
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  for (const char* place : {"c:zz", "x", "c:00ff:9"}) {
+    jobs.Submit(SampleJob(1));
+    server_->Ask({"HSET", fleet::ShardKeys(0).Job(SampleJob(1)->digest()), "place", place});
+    const LeasedJob job = jobs.MustTake();
+    EXPECT_THAT(job.content, FailsWith(Errc::kCorrupt));
+    jobs.Finish(job.lease);
+  }
+}
+
 TEST_F(RedisQueueFaults, NothingAcknowledgedIsLostByARestart) {
   StartServer({"--appendonly", "yes", "--appendfsync", "always"});
   settings_.shards = 2;
@@ -243,7 +301,9 @@ TEST_F(RedisQueueFaults, AFullRedisTakesNothingInAndCanBeEmptied) {
     const auto refused = Await((**node).Submit(content, Callback{"https://a.example/", ""}));
     EXPECT_THAT(refused, FailsWith(Errc::kOverloaded, "maxmemory"));
   }
+  EXPECT_EQ(jobs.SubmitError(SampleJob(1)), Errc::kOverloaded) << "the dead letter would begin again";
   EXPECT_EQ(JobDriver::ErrorOf((**node).Revive(SampleJob(1)->digest())), Errc::kOverloaded);
+  EXPECT_TRUE(jobs.MustFind(SampleJob(1)->digest()).has_content);
   EXPECT_EQ(JobDriver::ErrorOf((**node).Add(SampleDigest(1), SampleClean(clock_), {"https://a.example/", ""})),
             Errc::kOverloaded);
   EXPECT_EQ(keys(), before);

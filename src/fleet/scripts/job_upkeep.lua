@@ -1,5 +1,10 @@
 -- What time brings about. Argument: "1" to forget nodes that are gone, too.
 -- 1 done; 2 Redis takes nothing in now, with its error.
+for set, key in pairs(SETS) do stat[set] = redis.call('ZCARD', key) end
+stat.dead = redis.call('XLEN', DEAD)
+FindFirst()
+if stat.jobs == 0 then stat.bytes = 0 end
+for _, name in ipairs(NAMES) do changed = changed or stat[name] ~= stored[name] end
 Ripen(1000)
 Expire(200)
 if Arg(1) == '1' then
