@@ -55,6 +55,7 @@ enum class Reason : std::uint8_t {
   kEngineError = 6,
   kEngineCrashed = 7,
   kContentLost = 8,  // it was damaged or lost while it waited: nothing was scanned
+  kOverridden = 9,   // an override answered for it when its turn came: nothing was scanned
 };
 
 std::string_view ToString(VerdictKind kind);  // "clean", "infected", "unscannable"
