@@ -192,7 +192,7 @@ TEST(CommandLine, RefusesAFlagWithoutItsValue) {
 
 TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
   EXPECT_EQ(ErrorOf({}),
-            "lazaret: say what to do: serve, config check, config sample, jobs or version\nSee: lazaret --help\n");
+            "lazaret: say what to do: serve, config check, config sample, jobs, override or version\nSee: lazaret --help\n");
   EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
   EXPECT_EQ(ErrorOf({"config"}),
             "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");

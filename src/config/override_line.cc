@@ -39,7 +39,7 @@ std::optional<End> ParseEnd(std::string_view text) {
   if (has_time && !given.ends_with('Z')) return std::nullopt;
   if (has_time) given.remove_suffix(1);
   const std::size_t rest = given.size() < kDay.size() ? kRest.size() + 1 : given.size() - kDay.size();
-  const bool is_whole = rest == 0 || rest == std::string_view("T00:00").size() ||
+  const bool is_whole = (rest == 0 && !has_time) || rest == std::string_view("T00:00").size() ||
                         rest == std::string_view("T00:00:00").size() || rest == kRest.size();
   if (!is_whole) return std::nullopt;
   const std::string full = std::string(given) + std::string(kRest.substr(rest)) + "Z";

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "fleet/fleet.h"
+#include "fleet/overrides.h"
 #include "fleet/redis_job_queue.h"
 #include "fleet/scan_claims.h"
 #include "fleet/verdict_cache.h"
@@ -92,6 +93,14 @@ class RedisSide final : public SharedSide {
 
   VerdictCache& verdicts() override { return verdicts_; }
   ScanClaims& claims() override { return claims_; }
+  const std::string& node() const override { return host_; }
+
+  std::unique_ptr<OverrideStore> Overrides(OverrideBoard& board) override {
+    return std::make_unique<fleet::RedisOverrides>(
+        *client_, board,
+        fleet::RedisOverrides::Settings{.max_entries = parts_.config.override.max_entries, .node = id_}, parts_.clock,
+        parts_.log);
+  }
 
   OpenJobStore Jobs(DoneBoard& board) override {
     return [this, &board]() -> aio::Task<Result<std::unique_ptr<JobStore>>> {
