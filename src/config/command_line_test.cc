@@ -191,8 +191,9 @@ TEST(CommandLine, RefusesAFlagWithoutItsValue) {
 }
 
 TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
-  EXPECT_EQ(ErrorOf({}),
-            "lazaret: say what to do: serve, config check, config sample, jobs, override or version\nSee: lazaret --help\n");
+  EXPECT_EQ(
+      ErrorOf({}),
+      "lazaret: say what to do: serve, config check, config sample, jobs, override or version\nSee: lazaret --help\n");
   EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
   EXPECT_EQ(ErrorOf({"config"}),
             "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");
@@ -309,7 +310,8 @@ TEST(CommandLine, ExplainsMisuseOfOverrides) {
   EXPECT_THAT(ErrorOf({"override", "add", "f", "clean"}), HasSubstr("--reason: say why"));
   EXPECT_THAT(ErrorOf({"override", "remove"}), HasSubstr("say which content"));
   EXPECT_THAT(ErrorOf({"override", "list", "f"}), HasSubstr("unexpected argument f"));
-  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--signature", "S"}), HasSubstr("--signature"));
+  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--signature", "S"}),
+              HasSubstr("--signature"));
   EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--untl", "2h"}),
               HasSubstr("the nearest is --until"));
   for (const std::vector<std::string>& words :
@@ -329,10 +331,26 @@ TEST(ParseEnd, KnowsTimesAndDurations) {
   EXPECT_EQ(ParseEnd("2026-11-30T18:05Z")->at, "2026-11-30T18:05:00.000Z");
   EXPECT_EQ(ParseEnd("2026-11-30T18:05:09Z")->at, "2026-11-30T18:05:09.000Z");
   EXPECT_EQ(ParseEnd("2026-11-30T18:05:09.123Z")->at, "2026-11-30T18:05:09.123Z");
-  for (const char* text : {"", "0s", "3651d", "5", "-5s", "99999999999999999999d", "2026", "2026-11", "2026-11-31",
-                           "2026-13-01", "2026-11-30Z", "2026-11-30T", "2026-11-30T18Z", "2026-11-30T18:05",
-                           "2026-11-30T18:05:09", "2026-11-30T18:05:09.1Z", "2026-11-30T24:00Z", "2026-11-30 18:05Z",
-                           "2026-11-30T18:05:09+01:00", "2026-11-30T18:05:09.1234Z"}) {
+  for (const char* text : {"",
+                           "0s",
+                           "3651d",
+                           "5",
+                           "-5s",
+                           "99999999999999999999d",
+                           "2026",
+                           "2026-11",
+                           "2026-11-31",
+                           "2026-13-01",
+                           "2026-11-30Z",
+                           "2026-11-30T",
+                           "2026-11-30T18Z",
+                           "2026-11-30T18:05",
+                           "2026-11-30T18:05:09",
+                           "2026-11-30T18:05:09.1Z",
+                           "2026-11-30T24:00Z",
+                           "2026-11-30 18:05Z",
+                           "2026-11-30T18:05:09+01:00",
+                           "2026-11-30T18:05:09.1234Z"}) {
     EXPECT_FALSE(ParseEnd(text)) << text;
   }
 }

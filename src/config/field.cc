@@ -123,10 +123,9 @@ constexpr std::array kFields = {
           "How long a verdict is remembered."},
     Field{"cache.passing_age", "", Kind::kDuration, +[](C& c) { return &c.cache.passing_age; }, 0, kDay,
           "How long a verdict is remembered that a crash, a time-out or a lack of space caused."},
-    Field{
-        "cache.stale", "", Kind::kCacheStale, +[](C& c) { return &c.cache.stale; }, 0, 0,
-        "Whether a clean verdict of earlier signatures may answer POST /v1/scan, marked \"fresh\": false, while the "
-        "content is scanned again."},
+    Field{"cache.stale", "", Kind::kCacheStale, +[](C& c) { return &c.cache.stale; }, 0, 0,
+          "Whether a clean verdict of earlier signatures may answer POST /v1/scan, marked \"fresh\": false, while the "
+          "content is scanned again."},
     Field{"cache.stale_age", "", Kind::kDuration, +[](C& c) { return &c.cache.stale_age; }, kSecond, 365 * kDay,
           "How old such a verdict may be."},
 

@@ -41,8 +41,7 @@ using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config
                            LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&),
                            std::vector<std::string>* (*)(Config&), EngineKind* (*)(Config&), Role* (*)(Config&),
                            std::vector<ServerAddress>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
-                           ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&),
-                           CacheStale* (*)(Config&)>;
+                           ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&), CacheStale* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.

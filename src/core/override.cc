@@ -34,7 +34,8 @@ Result<void> CheckOverride(const Override& entry) {
   if (entry.kind != VerdictKind::kClean && entry.kind != VerdictKind::kInfected) {
     return Fail(Errc::kMalformed, "the verdict of an override is clean or infected");
   }
-  if (entry.reason.empty() || entry.reason.size() > kMaxOverrideReason || std::ranges::any_of(entry.reason, IsControl)) {
+  if (entry.reason.empty() || entry.reason.size() > kMaxOverrideReason ||
+      std::ranges::any_of(entry.reason, IsControl)) {
     return Fail(Errc::kMalformed,
                 fmt::format("the reason has 1 to {} bytes without control characters", kMaxOverrideReason));
   }

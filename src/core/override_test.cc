@@ -62,7 +62,7 @@ TEST(CheckOverride, TakesWhatIsJustAllowedAndNothingMore) {
   }
   entry.reason = "why";
   for (const std::string& name : {std::string(), std::string("a b"), std::string("a:b"), std::string("\xc3\xa4"),
-                                 std::string(kMaxOverrideSignature + 1, 'x')}) {
+                                  std::string(kMaxOverrideSignature + 1, 'x')}) {
     entry.signature = name;
     EXPECT_FALSE(is_good()) << name;
   }

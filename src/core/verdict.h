@@ -22,14 +22,14 @@ struct DatabaseVersion {
 
 // Everything about an engine that can change a verdict, and how it is shown to people.
 struct EngineInfo {
-  Digest signature_set;             // over every database file's name and content
-  Digest profile;                   // over the engine's version, features, limits and options
-  std::string name;                 // "ClamAV"
-  std::string version;              // "1.4.6"
-  std::string signature_label;      // "daily 28129, main 63, 3d1f0a2b"
+  Digest signature_set;              // over every database file's name and content
+  Digest profile;                    // over the engine's version, features, limits and options
+  std::string name;                  // "ClamAV"
+  std::string version;               // "1.4.6"
+  std::string signature_label;       // "daily 28129, main 63, 3d1f0a2b"
   std::optional<WallTime> built_at;  // of the newest database; empty when the databases do not say
   std::uint64_t signatures = 0;
-  bool test_set = false;            // the built-in EICAR set: not fit for use
+  bool test_set = false;  // the built-in EICAR set: not fit for use
 
   // Of the engine that runs now, not kept by stores.
   std::vector<DatabaseVersion> databases;
@@ -66,7 +66,7 @@ struct ScanRecord {
   EngineInfoPtr engine;  // never null
   std::uint64_t size;    // of the content, bytes
   WallTime scanned_at;
-  double scan_ms;        // time in the engine
+  double scan_ms;  // time in the engine
 };
 
 // What an engine found out about one content. Immutable. There is no default verdict: each kind is made by its own
@@ -93,8 +93,7 @@ class Verdict {
   bool IsPassing() const;
 
  private:
-  Verdict(ScanRecord record, VerdictKind kind, Reason reason, std::vector<std::string> signatures,
-          std::string detail);
+  Verdict(ScanRecord record, VerdictKind kind, Reason reason, std::vector<std::string> signatures, std::string detail);
 
   ScanRecord record_;
   VerdictKind kind_;

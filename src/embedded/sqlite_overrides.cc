@@ -12,7 +12,8 @@ namespace {
 
 constexpr seconds kBusyTime{5};
 
-constexpr const char* kConfigure = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=1048576";
+constexpr const char* kConfigure =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=1048576";
 
 constexpr DatabaseFormat kFormat{
     .holds = "overrides",
@@ -48,8 +49,7 @@ Result<std::unique_ptr<SqliteOverrides>> SqliteOverrides::Open(Settings settings
   const auto damage = Examine(*connection, kFormat);
   if (!damage) return std::unexpected(damage.error());
   if (*damage) return std::unexpected(Damaged(path, **damage));
-  std::unique_ptr<SqliteOverrides> store(
-      new SqliteOverrides(std::move(settings), board, disk, *std::move(connection)));
+  std::unique_ptr<SqliteOverrides> store(new SqliteOverrides(std::move(settings), board, disk, *std::move(connection)));
   const auto prepared = Prepare(store->connection_);
   auto all = prepared ? store->ReadAll() : std::unexpected(prepared.error());
   if (!all) {
@@ -111,8 +111,8 @@ Result<void> SqliteOverrides::WriteRow(const Override& entry) {
   const auto count = connection_.QueryInteger("SELECT count(*) FROM overrides");
   if (!count) return std::unexpected(count.error());
   if (static_cast<std::size_t>(*count) > settings_.max_entries) {
-    return Fail(Errc::kTooLarge, fmt::format("there are {} overrides already (override.max_entries)",
-                                             settings_.max_entries));
+    return Fail(Errc::kTooLarge,
+                fmt::format("there are {} overrides already (override.max_entries)", settings_.max_entries));
   }
   return {};
 }

@@ -79,7 +79,9 @@ aio::Task<Result<void>> RedisOverrides::Refresh() {
 Result<void> RedisOverrides::Hear(redis::Reply reply, SteadyTime at) {
   auto fields = std::move(reply).ToArray("the list of overrides");
   if (!fields) return std::unexpected(fields.error());
-  const auto corrupt = [] { return Fail(Errc::kCorrupt, "Redis does not know the overrides in the form that we wrote"); };
+  const auto corrupt = [] {
+    return Fail(Errc::kCorrupt, "Redis does not know the overrides in the form that we wrote");
+  };
   if (fields->size() != 3) return corrupt();
   std::int64_t now = 0;
   const std::string& text = (*fields)[0].text();

@@ -46,9 +46,9 @@ class RedisOverrides final : public OverrideStore {
   const redis::Script put_;
   const redis::Script remove_;
 
-  std::mutex mutex_;      // guards what follows, and the order of what the board is told
-  std::string version_;   // of what the board has
-  WallTime heard_at_{};   // of Redis's clock: what is older was overtaken on its way
+  std::mutex mutex_;     // guards what follows, and the order of what the board is told
+  std::string version_;  // of what the board has
+  WallTime heard_at_{};  // of Redis's clock: what is older was overtaken on its way
   std::size_t marks_ = 0;
 };
 

@@ -177,8 +177,8 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
       std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
       status.engine != nullptr ? status.engine->signatures : 0,
       status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting, status.max_waiting,
-      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, status.overrides, JobsJson(jobs_, clock_.Now()),
-      describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
+      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, status.overrides,
+      JobsJson(jobs_, clock_.Now()), describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }

@@ -18,7 +18,9 @@ namespace {
 constexpr seconds kRetryAfter{1};
 constexpr milliseconds kLongest = std::chrono::days(3650);
 
-Response BadId() { return Problem(400, "bad-id", "an override has the id of its content: 64 lower-case hexadecimal digits"); }
+Response BadId() {
+  return Problem(400, "bad-id", "an override has the id of its content: 64 lower-case hexadecimal digits");
+}
 
 Response ProblemForOverride(const Error& error) {
   if (error.code == Errc::kNotFound) return Problem(404, "unknown-override", "there is no override of this content");

@@ -20,9 +20,7 @@ struct ScanBatch::State {
 };
 
 ScanBatch::ScanBatch(ScanService& service, aio::TaskGroup& tasks, std::size_t most_at_once)
-    : tasks_(tasks),
-      most_at_once_(most_at_once),
-      state_(std::make_shared<State>(service, tasks.executor())) {}
+    : tasks_(tasks), most_at_once_(most_at_once), state_(std::make_shared<State>(service, tasks.executor())) {}
 
 ScanBatch::~ScanBatch() {
   for (const auto& cancel : cancels_) cancel();

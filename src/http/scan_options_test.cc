@@ -8,7 +8,6 @@ namespace {
 
 using testing::HasSubstr;
 
-
 TEST(ParseScanOptions, MapsVerdictsToStatuses) {
   const auto options = ParseScanOptions("on_infected=403&on_unscannable=422&name=a%20b");
   ASSERT_TRUE(options);

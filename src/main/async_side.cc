@@ -18,8 +18,7 @@ std::string CallbackBody(ScanService& scans, const Delivery& delivery) {
   const bool is_dead = delivery.verdict->IsPassing() && delivery.verdict->reason() != Reason::kOverridden;
   Answer answer = scans.AnswerWith(delivery.id, delivery.verdict, false);
   const bool is_overridden = answer.overriding != nullptr;
-  ScanState state{
-      .status = ScanStatus::kDone, .answer = std::move(answer), .dead_letter = is_dead && !is_overridden};
+  ScanState state{.status = ScanStatus::kDone, .answer = std::move(answer), .dead_letter = is_dead && !is_overridden};
   return http::ScanJson(delivery.id, delivery.callback.name, state);
 }
 

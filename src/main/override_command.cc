@@ -26,15 +26,17 @@ namespace {
 using Action = config::Overrides::Action;
 
 std::optional<Digest> ReadDigest(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
   return Digest::FromHex(text);
 }
 
 Result<Digest> HashFile(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (file.Get() < 0) {
-    return Fail(Errc::kUnavailable,
-                SystemError("it is no SHA-256, which has 64 hexadecimal digits, and no file that can be read", errno).what);
+    return Fail(
+        Errc::kUnavailable,
+        SystemError("it is no SHA-256, which has 64 hexadecimal digits, and no file that can be read", errno).what);
   }
   Sha256 hasher;
   std::array<std::byte, 65536> buffer;

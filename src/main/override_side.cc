@@ -12,9 +12,9 @@ aio::Task<Result<std::unique_ptr<OverrideSide>>> OverrideSide::Open(OverridePart
   if (parts.shared != nullptr) {
     side->store_ = parts.shared->Overrides(side->board_);
   } else {
-    auto opened = embedded::SqliteOverrides::Open({.path = (parts.data / "overrides.db").native(),
-                                                   .max_entries = parts.config.override.max_entries},
-                                                  side->board_, parts.disk);
+    auto opened = embedded::SqliteOverrides::Open(
+        {.path = (parts.data / "overrides.db").native(), .max_entries = parts.config.override.max_entries},
+        side->board_, parts.disk);
     if (!opened) co_return std::unexpected(opened.error());
     side->store_ = *std::move(opened);
   }

@@ -21,8 +21,9 @@ std::string OverrideTable(const json::object& list, WallTime now) {
       const json::object& entry = one.get_object();
       const std::string signature = Text(entry, "signature");
       const std::string until = Text(entry, "until");
-      rows.push_back({Text(entry, "id"), Text(entry, "verdict"), AgeOf(entry, "since", now), until.empty() ? "-" : until,
-                      Text(entry, "by"), (signature.empty() ? "" : signature + ": ") + Text(entry, "reason")});
+      rows.push_back({Text(entry, "id"), Text(entry, "verdict"), AgeOf(entry, "since", now),
+                      until.empty() ? "-" : until, Text(entry, "by"),
+                      (signature.empty() ? "" : signature + ": ") + Text(entry, "reason")});
     }
   }
   return Table(rows, {false, false, true, false, false, false}) + fmt::format("\n{} in force\n", rows.size() - 1);

@@ -82,8 +82,8 @@ class App {
       if (!shared) return std::unexpected(shared.error());
       shared_ = *std::move(shared);
     }
-    auto overrides =
-        RunUntilReady(OverrideSide::Open({config_, data_.path(), shared_.get(), disk_, io_.get_executor(), clock_, log_}));
+    auto overrides = RunUntilReady(
+        OverrideSide::Open({config_, data_.path(), shared_.get(), disk_, io_.get_executor(), clock_, log_}));
     if (!overrides) return std::unexpected(overrides.error());
     overrides_ = *std::move(overrides);
     MakeScanning();
@@ -142,9 +142,9 @@ class App {
         });
     engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
                                 board_, [this] { return shared_->NewestEngine(); }});
-    service_ = std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
-                                             io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk(),
-                                             &overrides_->board());
+    service_ =
+        std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
+                                      io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk(), &overrides_->board());
   }
 
   // A server without an engine hands scans to the queue, which makes one job of the same content.

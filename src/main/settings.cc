@@ -161,7 +161,7 @@ ScanServiceSettings MakeServiceSettings(const config::Config& config) {
                     .small_size = config.queue.small_size},
           // Workers keep to it; who waits for them waits as long as the client does.
           .scan_deadline = config.EngineInUse() == config::EngineKind::kWorkers ? config.http.request_timeout
-                                                                                 : config.engine.deadline,
+                                                                                : config.engine.deadline,
           .sharing = config.IsShared() ? CacheSharing::kFleet : CacheSharing::kNobody,
           .stale = config.cache.stale == config::CacheStale::kServeAndRescan ? StalePolicy::kServeAndRescan
                                                                              : StalePolicy::kStrict,

@@ -104,9 +104,9 @@ class RedisSide final : public SharedSide {
 
   OpenJobStore Jobs(DoneBoard& board) override {
     return [this, &board]() -> aio::Task<Result<std::unique_ptr<JobStore>>> {
-      auto opened = co_await fleet::RedisJobQueue::Open(MakeRedisQueueSettings(parts_.config, url_.mode, host_),
-                                                        *client_, parts_.disk, parts_.executor, parts_.clock,
-                                                        parts_.log);
+      auto opened =
+          co_await fleet::RedisJobQueue::Open(MakeRedisQueueSettings(parts_.config, url_.mode, host_), *client_,
+                                              parts_.disk, parts_.executor, parts_.clock, parts_.log);
       if (!opened) co_return std::unexpected(opened.error());
       co_return std::make_unique<RedisJobStore>(*std::move(opened), board, parts_.executor, parts_.log);
     };
@@ -125,10 +125,9 @@ class RedisSide final : public SharedSide {
 
   void Start(const Engine& engine) override {
     engine_ = &engine;
-    parts_.log.Info("sharing verdicts and jobs", {{"redis", url_.Describe()},
-                                                  {"role", ToString(parts_.config.role)},
-                                                  {"node", id_},
-                                                  {"host", host_}});
+    parts_.log.Info(
+        "sharing verdicts and jobs",
+        {{"redis", url_.Describe()}, {"role", ToString(parts_.config.role)}, {"node", id_}, {"host", host_}});
     fleet_.Start();
   }
 

@@ -178,8 +178,9 @@ struct Metrics::Series {
   CounterFamily& end_family = Counters(registry, "lazaret_scanners_ended_total", "Scanner processes that ended.");
   Counter& zygote_restarts =
       Counters(registry, "lazaret_zygote_restarts_total", "Zygotes started again after one ended by itself.").Add({});
-  CounterFamily& job_family = Counters(
-      registry, "lazaret_jobs_total", "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
+  CounterFamily& job_family =
+      Counters(registry, "lazaret_jobs_total",
+               "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
   CounterFamily& delivery_family = Counters(registry, "lazaret_callbacks_total", "Attempts to call back.");
 
   std::vector<std::unique_ptr<Route>> routes;  // the last one is "other"

@@ -18,8 +18,9 @@ OverrideUpkeep::OverrideUpkeep(OverrideStore& store, OverrideBoard& board, aio::
       board_(board),
       clock_(clock),
       standing_(log, "overrides are those that were known last: others cannot be heard", "overrides are heard again"),
-      tasks_(std::move(executor),
-             [&log](std::exception_ptr error) { log.Error("upkeep of overrides failed", {{"error", WhatOf(error)}}); }) {}
+      tasks_(std::move(executor), [&log](std::exception_ptr error) {
+        log.Error("upkeep of overrides failed", {{"error", WhatOf(error)}});
+      }) {}
 
 aio::Task<bool> OverrideUpkeep::Tick() {
   const auto heard = co_await store_.Refresh();

@@ -124,8 +124,8 @@ Answer ScanService::AnswerWith(const Digest& digest, VerdictPtr verdict, bool ca
 VerdictPtr ScanService::NotScanned(std::uint64_t size) const {
   const EngineInfoPtr engine = engine_.Current();
   if (engine == nullptr) return nullptr;
-  return std::make_shared<const Verdict>(Verdict::Unscannable(
-      {engine, size, clock_.Now(), 0}, Reason::kOverridden, "not scanned, because an override answered for it then"));
+  return std::make_shared<const Verdict>(Verdict::Unscannable({engine, size, clock_.Now(), 0}, Reason::kOverridden,
+                                                              "not scanned, because an override answered for it then"));
 }
 
 aio::Task<std::optional<Answer>> ScanService::FindVerdict(Digest digest) {
@@ -193,8 +193,7 @@ aio::Task<> ScanService::Rescan(ContentPtr content) {
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(SteadyTime::max());
   if (!result) co_return;
   if (!*result) {
-    log_.Warning("content was not scanned again",
-                 {{"id", digest.Hex()}, {"error", result->error().what}});
+    log_.Warning("content was not scanned again", {{"id", digest.Hex()}, {"error", result->error().what}});
     co_return;
   }
   const Verdict& verdict = ***result;
