@@ -115,7 +115,10 @@ class FleetNode {
     return client_.io().Spawn(LookUpOrScan(std::make_shared<SampleContent>(std::move(text)), deadline));
   }
   Result<Answer> Scan(const std::string& text) { return Submit(text).get(); }
-  VerdictPtr FindFresh(const std::string& text) { return client_.Run(service_.FindFresh(Sha256::Of(AsBytes(text)))); }
+  VerdictPtr FindFresh(const std::string& text) {
+    const auto known = client_.Run(service_.FindFresh(Sha256::Of(AsBytes(text))));
+    return known ? known->verdict : nullptr;
+  }
 
   WaitingEngine& engine() { return engine_; }
   ScanService& service() { return service_; }
@@ -125,7 +128,7 @@ class FleetNode {
 
  private:
   aio::Task<Result<Answer>> LookUpOrScan(ContentPtr content, SteadyTime deadline) {
-    if (VerdictPtr verdict = co_await service_.FindFresh(content->digest())) co_return Answer{verdict, true, true};
+    if (auto known = co_await service_.FindKnown(content)) co_return *std::move(known);
     co_return co_await service_.Scan(content, deadline);
   }
   aio::Task<bool> End() {
