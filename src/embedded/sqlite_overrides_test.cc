@@ -122,7 +122,7 @@ TEST_F(SqliteOverridesTest, DoesNotBelieveARowThatIsDamaged) {
   {
     auto connection = SqliteConnection::Open(Path(), seconds(1));
     ASSERT_TRUE(connection);
-    ASSERT_TRUE(connection->Execute("UPDATE overrides SET entry = entry || x'00'"));
+    ASSERT_TRUE(connection->Execute("UPDATE overrides SET entry = x'0102030405060708090a'"));
   }
   const auto opened = TryOpen();
   ASSERT_FALSE(opened);

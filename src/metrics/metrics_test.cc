@@ -107,7 +107,7 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
     EXPECT_TRUE(series.contains(name)) << name;
   }
   EXPECT_EQ(std::ranges::count_if(series, [](const auto& s) { return s.first.starts_with("lazaret_verdicts_total"); }),
-            20);
+            22);
 }
 
 TEST(Metrics, CountsEachEventInItsSeries) {

@@ -152,7 +152,7 @@ TEST_F(Overridden, SurvivesARestartAndEndsByItself) {
   Node node = MakeNode("own");
   ASSERT_TRUE(node.IsReady());
   ASSERT_TRUE(node.Add("lasting", "infected", {"--signature", "By.Hand"}));
-  ASSERT_TRUE(node.Add("passing", "infected", {"--until", "3s"}));
+  ASSERT_TRUE(node.Add("passing", "infected", {"--until", "6s"}));
   EXPECT_EQ(node.VerdictOf("passing"), "infected by override");
   node.process().Kill();
   node.Start();
@@ -228,7 +228,7 @@ TEST_F(OverriddenFleet, EveryNodeKnowsWithinSeconds) {
   EXPECT_TRUE(Becomes(a, "good", "clean"));
   EXPECT_EQ(a.DoorSays("good"), "stream: OK\n");
 
-  ASSERT_TRUE(b.Add("short", "infected", {"--until", "3s"}));
+  ASSERT_TRUE(b.Add("short", "infected", {"--until", "8s"}));
   EXPECT_TRUE(Becomes(a, "short", "infected by override"));
   EXPECT_TRUE(Becomes(a, "short", "clean"));
   EXPECT_TRUE(Becomes(b, "short", "clean"));
@@ -238,7 +238,7 @@ TEST_F(OverriddenFleet, TheLastKnownStayWhileRedisIsGone) {
   Node a = Member("a");
   ASSERT_TRUE(a.IsReady());
   ASSERT_TRUE(a.Add("good", "infected"));
-  ASSERT_TRUE(a.Add("short", "infected", {"--until", "5s"}));
+  ASSERT_TRUE(a.Add("short", "infected", {"--until", "6s"}));
   redis_.Ask({"SAVE"});
   redis_.Kill();
   ASSERT_TRUE(a.process().WaitForLog("overrides are those that were known last"));
