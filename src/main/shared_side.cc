@@ -13,6 +13,7 @@
 #include "fleet/overrides.h"
 #include "fleet/redis_job_queue.h"
 #include "fleet/scan_claims.h"
+#include "fleet/setup_advice.h"
 #include "fleet/verdict_cache.h"
 #include "main/settings.h"
 #include "redis/client.h"
@@ -89,7 +90,9 @@ class RedisSide final : public SharedSide {
         client_(std::move(client)),
         verdicts_(*client_, parts.clock, {.policy = MakeCachePolicy(parts.config)}),
         claims_(*client_, parts.executor, {.lease = parts.config.redis.claim}, parts.clock, parts.log),
-        fleet_(*client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log) {}
+        fleet_(*client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log),
+        advice_(*client_, parts.executor, MakeRedisQueueSettings(parts.config, url_.mode, host_).shards, parts.clock,
+                parts.log) {}
 
   VerdictCache& verdicts() override { return verdicts_; }
   ScanClaims& claims() override { return claims_; }
@@ -129,9 +132,11 @@ class RedisSide final : public SharedSide {
         "sharing verdicts and jobs",
         {{"redis", url_.Describe()}, {"role", ToString(parts_.config.role)}, {"node", id_}, {"host", host_}});
     fleet_.Start();
+    advice_.Start();
   }
 
   aio::Task<> Stop() override {
+    co_await advice_.Stop();
     co_await fleet_.Stop();
     co_await claims_.Stop();
     co_await client_->Stop();
@@ -157,6 +162,7 @@ class RedisSide final : public SharedSide {
   fleet::RedisScanClaims claims_;
   const Engine* engine_ = nullptr;
   fleet::Fleet fleet_;
+  fleet::SetupAdvice advice_;
 };
 
 }  // namespace
