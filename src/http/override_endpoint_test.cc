@@ -119,10 +119,8 @@ TEST_F(OverrideEndpointTest, SaysWhatTheStoreSays) {
 
 TEST(OverrideJson, MarksTheAnswersThatItGives) {
   Override entry = SampleOverride(1, VerdictKind::kInfected);
-  const Answer answer{.verdict = nullptr,
-                      .cached = true,
-                      .fresh = true,
-                      .overriding = std::make_shared<const Override>(entry)};
+  const Answer answer{
+      .verdict = nullptr, .cached = true, .fresh = true, .overriding = std::make_shared<const Override>(entry)};
   const auto json = boost::json::parse(ScanJson(entry.id, "n", answer)).as_object();
   EXPECT_EQ(json.at("status"), "done");
   EXPECT_EQ(json.at("verdict"), "infected");

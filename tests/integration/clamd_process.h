@@ -23,6 +23,10 @@ struct ClamdOptions {
   std::filesystem::path signatures;  // a directory to use instead of a daily database
 };
 
+// An unsigned database of this number, a day later for each, with the lines of an .ndb file: a header of 512 bytes and a
+// tar file that begins with what it repeats (cvd.c of libclamav). Its place is "daily.cld".
+std::string MakeDailyDatabase(unsigned number, const std::string& signatures);
+
 // What whoever listens at `address` answers to one command; empty when nobody does.
 std::string AskClamd(const clamav::ClamdAddress& address, std::string_view command);
 
