@@ -148,6 +148,13 @@ TEST_F(OverriddenTest, AScanThatIsUnderWayIsAnsweredByAnOverrideToo) {
   EXPECT_EQ(cache_.entries.at(DigestOf("a"))->kind(), VerdictKind::kClean) << "the engine's own word is kept";
 }
 
+TEST_F(OverriddenTest, WhatStandsForAnOverrideOfAnotherServerIsNotCached) {
+  engine_.reason = Reason::kOverridden;  // as a server without an engine hears it from a worker
+  EXPECT_EQ(Scan("a").verdict->reason(), Reason::kOverridden);
+  Turn();
+  EXPECT_TRUE(cache_.entries.empty());
+}
+
 TEST_F(OverriddenTest, ASubmitIsAnsweredAtOnceAndItsCallbackHearsOfIt) {
   Say("a", VerdictKind::kInfected);
   const auto submitted = Run(jobs_.Submit(Text("a"), Callback{"https://x/", "n"}));

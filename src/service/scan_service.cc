@@ -193,7 +193,8 @@ aio::Task<> ScanService::Rescan(ContentPtr content) {
   const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(SteadyTime::max());
   if (!result) co_return;
   if (!*result) {
-    log_.Warning("content was not scanned again", {{"id", digest.Hex()}, {"error", result->error().what}});
+    // The next request finds the verdict as stale as it was.
+    log_.Debug("content was not scanned again", {{"id", digest.Hex()}, {"error", result->error().what}});
     co_return;
   }
   const Verdict& verdict = ***result;
