@@ -4,51 +4,54 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
-#include <filesystem>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
-#include "aio/blocking_pool.h"
 #include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "clamav/signature_snapshot.h"
-#include "clamav/zygote.h"
+#include "clamav/generation.h"
 #include "core/engine.h"
 #include "core/telemetry.h"
 
 namespace lazaret::clamav {
 
 struct ScannerPoolSettings {
-  std::filesystem::path scanner_program;      // lazaret-scanner
-  std::filesystem::path signature_directory;  // where freshclam, or whoever, keeps the signatures
-  bool test_set = false;                      // the built-in EICAR set instead of the directory
-  std::filesystem::path state_directory;      // for snapshots and temporary directories; ours alone
-  std::size_t slots = 1;                      // scanners at most
-  int attempts = 3;                           // how often a content may crash a scanner
-  std::uint64_t scans_per_scanner = 100;      // after that a scanner is replaced
-  wire::LoadRequest limits;                   // the directories and slots in it are filled in by the pool
+  std::size_t slots = 1;                  // scanners at most
+  int attempts = 3;                       // how often a content may crash a scanner
+  std::uint64_t scans_per_scanner = 100;  // after that a scanner is replaced
 };
 
-// The embedded engine: a zygote that holds the signatures and as many sandboxed scanners as there are slots. A
-// scanner that crashes, hangs or grows old is replaced; a zygote that dies is started again and loads again. One
-// executor, but for what Engine calls thread-safe. Start it on the thread that lives longest (see Zygote::Spawn).
+// The embedded engine: gives contents to the scanners of the generation that is in use. Which one that is, and when
+// another one takes its place, is for SignatureManager to say. One executor, but for what Engine calls thread-safe.
 class ScannerPool final : public Engine {
  public:
   struct Counts {
     std::size_t idle, busy, starting;
   };
 
-  ScannerPool(ScannerPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock,
-              Log& log, Telemetry& telemetry);
+  ScannerPool(ScannerPoolSettings settings, aio::Executor executor, const Clock& clock, Log& log, Telemetry& telemetry);
   ~ScannerPool() override;
 
-  // Starts loading; Current() is null until the signatures are ready.
-  void Start();
+  // `on_death`: the generation in use has died, and Current() is null. `on_verdict`: a scan was finished, with the set
+  // in its record. To be called first of all.
+  void Notify(std::function<void(const Error&)> on_death, std::function<void(const Verdict&)> on_verdict);
+
+  // Scans go to `generation`, which has scanners ready, from now on, and Current() is `engine`. What was in use before
+  // ends when its last scan does.
+  void MoveTo(GenerationPtr generation, EngineInfoPtr engine);
+  // Ends the generation in use when its last scan has ended, and returns then. Scans wait until the next MoveTo or
+  // SetNotReady, which does not count against their deadlines; Current() stays as it is.
+  aio::Task<> Suspend();
+  // Without a generation: scans are refused with `reason`, also those that wait.
+  void SetNotReady(std::string reason);
+  bool IsServing() const { return generation_ != nullptr; }
+  // 0 without a generation in use.
+  int zygote_pid() const { return generation_ != nullptr ? generation_->zygote_pid() : 0; }
+
   // Ends every scan and every process. Call before the executor stops.
   aio::Task<> Stop();
 
@@ -58,50 +61,38 @@ class ScannerPool final : public Engine {
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   Counts counts() const;  // any thread
+  // What the generations work with: tasks of this pool.
+  ScannerParts parts();
 
  private:
-  using ScannerPtr = std::shared_ptr<ScannerProcess>;  // the pool's, and the scan's that it is working on
   class Lease;
   class Waiter;
 
-  aio::Task<> Supervise();
-  aio::Task<Error> RunZygote();
-  std::filesystem::path TempDirectory() const;
-  Result<SignatureSnapshot> MakeSnapshot() const;
-  // The engine that is ready now, if that is what the message says.
-  Result<EngineInfoPtr> OnMessage(const Zygote& zygote, const SignatureSnapshot& snapshot,
-                                  const wire::LoadRequest& load, Packet packet);
-  void LogReady(const EngineInfo& info, const wire::Ready& ready, int zygote);
-  void Serve(EngineInfoPtr info);
-  aio::Task<> WatchZygote();
-  void OnForked(const wire::Forked& forked, std::vector<UniqueFd> fds);
-  void OnExited(const wire::Exited& exited);
-  void RequestFork(std::uint32_t slot);
-  aio::Task<> RequestForkLater(std::uint32_t slot);
-  void DropScanners();
-  void SetNotReady(std::string reason);
-
-  aio::Task<Result<ScannerPtr>> AcquireScanner(SteadyTime deadline);
-  ScannerPtr TakeIdle();
-  void ReturnScanner(const ScannerPtr& scanner, bool is_last);
+  aio::Task<> Retire(GenerationPtr generation);
+  void OnDeath(const Generation* generation, const Error& error);
+  void OnIdle();
+  // The lease's deadline is later than `deadline` by the time for which scans were suspended meanwhile.
+  aio::Task<Result<std::unique_ptr<Lease>>> Acquire(SteadyTime deadline);
   void WakeOneWaiter();
+  void WakeAllWaiters();
+  void Publish(EngineInfoPtr engine, std::string reason);
   Verdict ToVerdict(const wire::Outcome& outcome, ScanRecord record) const;
 
   const ScannerPoolSettings settings_;
   const aio::Executor executor_;
-  aio::BlockingPool& disk_;
   const Clock& clock_;
   Log& log_;
   Telemetry& telemetry_;
   aio::TaskGroup tasks_;
+  std::function<void(const Error&)> on_death_;
+  std::function<void(const Verdict&)> on_verdict_;
 
-  std::unique_ptr<Zygote> zygote_;
-  std::vector<ScannerPtr> scanners_;  // by slot; null while there is none
-  std::vector<ScannerPtr> idle_;      // the most recently used last: its memory is warm
-  std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;
-  EngineInfoPtr loaded_;              // until the first scanner is there
+  GenerationPtr generation_;
+  std::list<GenerationPtr> retiring_;  // their last scans still run
+  EngineInfoPtr engine_;               // of generation_
+  bool suspended_ = false;
   bool stopping_ = false;
-  bool heard_since_watch_ = false;  // anything from the zygote
+  std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;
 
   std::atomic<std::size_t> idle_count_ = 0;
   std::atomic<std::size_t> busy_count_ = 0;

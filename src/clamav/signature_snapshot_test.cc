@@ -1,4 +1,5 @@
 #include "clamav/signature_snapshot.h"
+#include "clamav/signature_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +24,7 @@ class SignatureSnapshotTest : public testing::Test {
   void Write(const std::string& name, std::string_view text) { std::ofstream(source_ / name) << text; }
 
   Digest Take() {
-    const auto snapshot = TakeSnapshot(source_, into_);
+    const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
     EXPECT_TRUE(snapshot) << snapshot.error().what;
     return snapshot->digest;
   }
@@ -37,7 +38,7 @@ TEST_F(SignatureSnapshotTest, HoldsTheDatabaseFilesAndNothingElse) {
   Write("a.ndb", "one");
   Write("notes.txt", "two");
   Write("freshclam.dat", "three");
-  const auto snapshot = TakeSnapshot(source_, into_);
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
   ASSERT_TRUE(snapshot);
   EXPECT_EQ(snapshot->files, 1u);
   EXPECT_TRUE(fs::exists(snapshot->directory / "a.ndb"));
@@ -65,7 +66,7 @@ TEST_F(SignatureSnapshotTest, IsNamedByNamesAndContents) {
 
 TEST_F(SignatureSnapshotTest, OutlivesTheReplacementOfASourceFile) {
   Write("a.ndb", "one");
-  const auto snapshot = TakeSnapshot(source_, into_);
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
   ASSERT_TRUE(snapshot);
   Write("new", "two");
   fs::rename(source_ / "new", source_ / "a.ndb");
@@ -74,43 +75,74 @@ TEST_F(SignatureSnapshotTest, OutlivesTheReplacementOfASourceFile) {
   EXPECT_EQ(text, "one");
 }
 
-TEST_F(SignatureSnapshotTest, KeepsOnlyTheNewest) {
+TEST_F(SignatureSnapshotTest, LeavesOthersAlone) {
   Write("a.ndb", "one");
   Take();
   Write("b.ndb", "two");
-  const auto snapshot = TakeSnapshot(source_, into_);
-  ASSERT_TRUE(snapshot);
-  EXPECT_EQ(std::distance(fs::directory_iterator(into_), fs::directory_iterator()), 1);
+  Take();
+  Take();
+  EXPECT_EQ(std::distance(fs::directory_iterator(into_), fs::directory_iterator()), 2);
 }
 
 TEST_F(SignatureSnapshotTest, TakesWhatLibclamavLoads) {
-  for (const char* name : {"a.cdb", "UP.NDB", "daily.cvd", "x.ign2", "y.yara"}) EXPECT_TRUE(IsDatabaseFile(name)) << name;
-  for (const char* name : {"a.txt", "cdb", "a.cdb.bak", "freshclam.dat", ".cdb"}) EXPECT_FALSE(IsDatabaseFile(name)) << name;
+  for (const char* name : {"a.cdb", "UP.NDB", "daily.cvd", "x.ign2", "y.yara"})
+    EXPECT_TRUE(IsDatabaseFile(name)) << name;
+  for (const char* name : {"a.txt", "cdb", "a.cdb.bak", "freshclam.dat", ".cdb"})
+    EXPECT_FALSE(IsDatabaseFile(name)) << name;
 }
 
 TEST_F(SignatureSnapshotTest, FollowsSymbolicLinks) {
   Write("real", "one");
   fs::create_symlink("real", source_ / "a.ndb");
-  const auto snapshot = TakeSnapshot(source_, into_);
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
   ASSERT_TRUE(snapshot);
   EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(snapshot->directory / "a.ndb")));
 }
 
 TEST_F(SignatureSnapshotTest, NoticesAFileThatIsWrittenInto) {
   Write("a.ndb", "one");
-  const auto snapshot = TakeSnapshot(source_, into_);
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
   ASSERT_TRUE(snapshot);
   EXPECT_TRUE(CheckUnchanged(*snapshot));
   Write("a.ndb", "two");
-  EXPECT_FALSE(CheckUnchanged(*snapshot));
+  const auto changed = CheckUnchanged(*snapshot);
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, Errc::kCorrupt);
+}
+
+TEST_F(SignatureSnapshotTest, ShowsNoLaterWritesWhenItIsACopy) {
+  Write("a.ndb", "one");
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kCopies);
+  ASSERT_TRUE(snapshot);
+  Write("a.ndb", "two");
+  EXPECT_TRUE(CheckUnchanged(*snapshot));
+}
+
+TEST_F(SignatureSnapshotTest, ReplacesOneThatWasWrittenInto) {
+  Write("a.ndb", "one");
+  const auto snapshot = TakeSnapshot(source_, into_, SnapshotBy::kCopies);
+  ASSERT_TRUE(snapshot);
+  std::ofstream(snapshot->directory / "a.ndb") << "damaged";
+  ASSERT_FALSE(CheckUnchanged(*snapshot));
+  EXPECT_EQ(Take(), snapshot->digest);
+  EXPECT_TRUE(CheckUnchanged(*snapshot));
+}
+
+TEST_F(SignatureSnapshotTest, SaysWhereItCannotWrite) {
+  Write("a.ndb", "one");
+  fs::create_directories(into_);
+  std::ofstream(into_ / "taken") << "in the way";
+  const auto failed = TakeSnapshot(source_, into_ / "taken", SnapshotBy::kLinks);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().what, HasSubstr((into_ / "taken").native()));
 }
 
 TEST_F(SignatureSnapshotTest, SaysWhatIsMissing) {
-  const auto empty = TakeSnapshot(source_, into_);
+  const auto empty = TakeSnapshot(source_, into_, SnapshotBy::kLinks);
   ASSERT_FALSE(empty);
   EXPECT_EQ(empty.error().code, Errc::kNotFound);
   EXPECT_THAT(empty.error().what, HasSubstr("freshclam"));
-  const auto missing = TakeSnapshot(root_ / "nowhere", into_);
+  const auto missing = TakeSnapshot(root_ / "nowhere", into_, SnapshotBy::kLinks);
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().what, HasSubstr("nowhere"));
 }

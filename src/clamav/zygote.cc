@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,8 +17,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,7 +47,8 @@ std::uint64_t RandomNumber() {
 std::vector<std::string> ScannerEnvironment() {
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin"};
   for (const char* name : {"TZ", "LANG", "LC_ALL", "GLIBC_TUNABLES"}) {
-    if (const char* value = std::getenv(name); value != nullptr) environment.push_back(fmt::format("{}={}", name, value));
+    if (const char* value = std::getenv(name); value != nullptr)
+      environment.push_back(fmt::format("{}={}", name, value));
   }
   return environment;
 }
@@ -76,6 +80,28 @@ aio::Task<Result<Packet>> ReceiveWhenReadable(asio::posix::stream_descriptor& de
 }
 
 }  // namespace
+
+std::string DescribeWaitStatus(int status) {
+  if (WIFSIGNALED(status)) {
+    const int number = WTERMSIG(status);
+    const char* name = ::sigabbrev_np(number);
+    return fmt::format("signal {}{}", name != nullptr ? "SIG" : "", name != nullptr ? name : std::to_string(number));
+  }
+  return fmt::format("exit status {}", WEXITSTATUS(status));
+}
+
+// Tried out on a thread that ends with it: capabilities tell too much in a container and RLIMIT_NICE too little.
+bool CanLowerNice() {
+  bool can = false;
+  std::thread([&can] {
+    const auto self = static_cast<id_t>(::gettid());
+    errno = 0;
+    const int usual = ::getpriority(PRIO_PROCESS, self);
+    can = errno == 0 && ::setpriority(PRIO_PROCESS, self, usual + 1) == 0 &&
+          ::getpriority(PRIO_PROCESS, self) == usual + 1 && ::setpriority(PRIO_PROCESS, self, usual) == 0;
+  }).join();
+  return can;
+}
 
 Result<std::unique_ptr<Zygote>> Zygote::Spawn(const std::filesystem::path& program, const aio::Executor& executor) {
   auto pair = MakeSeqpacketPair();
@@ -138,8 +164,19 @@ void Zygote::Kill() { KillPidfd(pidfd_.native_handle()); }
 
 aio::Task<> Zygote::End(SteadyTime deadline) {
   ::shutdown(control_.native_handle(), SHUT_RDWR);
-  (void)co_await aio::WithDeadline(WaitReadable(pidfd_), deadline, "");
+  if (co_await aio::WithDeadline(WaitReadable(pidfd_), deadline, "")) co_return;
+  Kill();
+  (void)co_await WaitReadable(pidfd_);
 }
+
+aio::Task<std::string> Zygote::DescribeEnd(SteadyTime deadline) {
+  if (!co_await aio::WithDeadline(WaitReadable(pidfd_), deadline, "")) co_return "it closed its socket";
+  siginfo_t info{};
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.native_handle()), &info, WEXITED | WNOWAIT) != 0) co_return "unknown";
+  co_return DescribeWaitStatus(info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status);
+}
+
+void Zygote::SetNice(int nice) const { (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(pid_), nice); }
 
 ScannerProcess::ScannerProcess(const wire::Forked& forked, UniqueFd socket, UniqueFd pidfd,
                                const aio::Executor& executor)
@@ -157,8 +194,8 @@ aio::Task<Result<wire::Outcome>> ScannerProcess::Scan(int content, std::uint64_t
   ++scans_;
   const std::uint64_t number = RandomNumber();
   const int fds[] = {content};
-  const auto request = wire::Encode(
-      wire::ScanRequest{.number = number, .size = size, .time_limit_ms = static_cast<std::uint32_t>(time_limit.count())});
+  const auto request = wire::Encode(wire::ScanRequest{
+      .number = number, .size = size, .time_limit_ms = static_cast<std::uint32_t>(time_limit.count())});
   const Error unseen{Errc::kUnavailable, "the scanner had died before it saw the content"};
   if (!SendPacket(socket_.native_handle(), request, fds)) co_return std::unexpected(unseen);
   if (auto ready = co_await WaitReadable(socket_); !ready) co_return std::unexpected(ready.error());
@@ -169,9 +206,8 @@ aio::Task<Result<wire::Outcome>> ScannerProcess::Scan(int content, std::uint64_t
   auto outcome = wire::DecodeOutcome(packet->bytes);
   if (!outcome) co_return outcome;
   if (outcome->number != number || outcome->size != size) {
-    co_return Fail(Errc::kMalformed,
-                   fmt::format("scanner answered scan {} of {} bytes instead of scan {} of {} bytes", outcome->number,
-                               outcome->size, number, size));
+    co_return Fail(Errc::kMalformed, fmt::format("scanner answered scan {} of {} bytes instead of scan {} of {} bytes",
+                                                 outcome->number, outcome->size, number, size));
   }
   co_return outcome;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "aio/task.h"
@@ -16,6 +17,12 @@
 #include "wire/scanner_protocol.h"
 
 namespace lazaret::clamav {
+
+// A status of wait(2) for people: "signal SIGSEGV", "exit status 1".
+std::string DescribeWaitStatus(int status);
+
+// Whether this process may lower nice values again that it has raised, of its own or of others' processes.
+bool CanLowerNice();
 
 // One running zygote: the process that holds the signatures and forks scanners. One executor. Destroying it kills
 // the process and, with it, every scanner that it forked.
@@ -33,8 +40,13 @@ class Zygote {
   aio::Task<Result<Packet>> Receive();
   // SIGKILL, for one that hangs: Receive ends then.
   void Kill();
-  // Lets it end by itself: it takes its scanners along and cleans up. Returns when it has gone or at `deadline`.
+  // Lets it end by itself: it takes its scanners along and cleans up. What has not gone by `deadline` is killed. To
+  // destroy it afterwards does not block, which giving back the memory of a large set otherwise does.
   aio::Task<> End(SteadyTime deadline);
+  // The end of one that went by itself, such as "signal SIGKILL", waited for until `deadline`.
+  aio::Task<std::string> DescribeEnd(SteadyTime deadline);
+  // Its nice value (nice(7)); scanners that it forks inherit it.
+  void SetNice(int nice) const;
 
   int pid() const { return pid_; }
 

@@ -95,6 +95,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kClamdUnscannable: return "found";
       case Kind::kClamdReload: return "refuse";
       case Kind::kCacheStale: return "serve-and-rescan";
+      case Kind::kSignatureReload: return "drain";
+      case Kind::kProbeEicar: return "require";
       case Kind::kEngine: return "clamd";
       case Kind::kRole: return "api";
       case Kind::kRedisUrl: return "redis://redis.example:6379/0";

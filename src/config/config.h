@@ -42,6 +42,11 @@ enum class Role { kAll, kApi, kWorker };
 // kAuto: kWorkers for the role kApi, else kEmbedded.
 enum class EngineKind { kAuto, kEmbedded, kClamd, kWorkers };
 
+// Whether a new signature set is loaded beside the one in use, or after that has ended.
+enum class SignatureReload { kAuto, kBeside, kDrain };
+// Whether a new signature set must detect the EICAR test file; kAuto: when the one in use does.
+enum class ProbeEicar { kAuto, kRequire, kIgnore };
+
 // What the clamd front door says of a content that could not be judged, and to RELOAD.
 enum class ClamdUnscannable { kError, kFound };
 enum class ClamdReload { kAccept, kRefuse };
@@ -67,6 +72,21 @@ struct Config {
     std::filesystem::path directory = "/var/lib/clamav";
     bool test_set = false;
     bool pua = false;
+    SignatureReload reload = SignatureReload::kAuto;
+    std::uint64_t memory_reserve = 256 * kMiB;
+    milliseconds settle = seconds(2);
+    milliseconds check_interval = seconds(600);
+    milliseconds load_timeout = seconds(600);
+    std::uint64_t load_nice = 10;
+    std::uint64_t least_percent = 50;
+    bool refuse_load_errors = true;
+    ProbeEicar probe_eicar = ProbeEicar::kAuto;
+    std::vector<std::filesystem::path> probe_clean;
+    std::vector<std::filesystem::path> probe_infected;
+    std::uint64_t alarm_ratio = 10;
+    std::uint64_t alarm_least = 20;
+    milliseconds alarm_window = seconds(3600);
+    bool alarm_rollback = false;
     friend bool operator==(const Signatures&, const Signatures&) = default;
   };
   struct Engine {

@@ -39,12 +39,47 @@ constexpr std::array kFields = {
           "The least important kind of line that is logged."},
 
     Field{"signatures.directory", "--signatures", Kind::kPath, +[](C& c) { return &c.signatures.directory; }, 1, 0,
-          "Directory that freshclam, or whoever, keeps up to date; it is read when the engine starts."},
+          "Directory that freshclam, or whoever, keeps up to date; changes of it are loaded at once."},
     Field{"signatures.test_set", "--test-signatures", Kind::kSwitch, +[](C& c) { return &c.signatures.test_set; }, 0, 0,
           "Use the built-in set, which knows nothing but the EICAR test file, instead of the directory: not fit for "
           "use."},
     Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
           "Also report potentially unwanted applications."},
+    Field{
+        "signatures.reload", "", Kind::kSignatureReload, +[](C& c) { return &c.signatures.reload; }, 0, 0,
+        "How changed signatures are loaded: beside those in use, which takes the memory of both for a while; or drain, "
+        "after those have ended, while scans wait; auto takes what there is memory for."},
+    Field{"signatures.memory_reserve", "", Kind::kSize, +[](C& c) { return &c.signatures.memory_reserve; }, 0,
+          64 * kTiB, "Memory that must stay free when signatures are loaded beside those in use."},
+    Field{"signatures.settle", "", Kind::kDuration, +[](C& c) { return &c.signatures.settle; }, 10, 5 * kMinute,
+          "How long the directory must be left alone before a change of it is loaded; after 15 times as long it is "
+          "loaded all the same."},
+    Field{"signatures.check_interval", "", Kind::kDuration, +[](C& c) { return &c.signatures.check_interval; }, kSecond,
+          kDay, "How often the directory is looked at without having been seen to change."},
+    Field{"signatures.load_timeout", "", Kind::kDuration, +[](C& c) { return &c.signatures.load_timeout; }, kSecond,
+          24 * kHour, "Signatures that take longer to load and to try out are refused."},
+    Field{"signatures.load_nice", "", Kind::kCount, +[](C& c) { return &c.signatures.load_nice; }, 0, 19,
+          "The nice value of a process that loads signatures beside those in use; without the right to take it back "
+          "afterwards it is not set."},
+    Field{"signatures.least_percent", "", Kind::kCount, +[](C& c) { return &c.signatures.least_percent; }, 0, 100,
+          "Changed signatures that are fewer than this share of those in use are refused; 0 takes any number."},
+    Field{"signatures.refuse_load_errors", "", Kind::kSwitch, +[](C& c) { return &c.signatures.refuse_load_errors; }, 0,
+          0, "Refuse signatures of which libclamav cannot load a part, unless it is so with those in use."},
+    Field{"signatures.probe_eicar", "", Kind::kProbeEicar, +[](C& c) { return &c.signatures.probe_eicar; }, 0, 0,
+          "Whether signatures must detect the EICAR test file; auto: when those in use do."},
+    Field{"signatures.probe_clean", "", Kind::kPaths, +[](C& c) { return &c.signatures.probe_clean; }, 0, 64,
+          "Files that no signatures may detect; those that do are refused."},
+    Field{"signatures.probe_infected", "", Kind::kPaths, +[](C& c) { return &c.signatures.probe_infected; }, 0, 64,
+          "Files that signatures must detect; those that do not are refused."},
+    Field{"signatures.alarm_ratio", "", Kind::kCount, +[](C& c) { return &c.signatures.alarm_ratio; }, 0, 1'000'000,
+          "Raise an alarm when the share of contents with a detection is more than this many times as large as before "
+          "the last change of the signatures; 0 never does."},
+    Field{"signatures.alarm_least", "", Kind::kCount, +[](C& c) { return &c.signatures.alarm_least; }, 1, 1'000'000'000,
+          "Detections that it takes for that alarm."},
+    Field{"signatures.alarm_window", "", Kind::kDuration, +[](C& c) { return &c.signatures.alarm_window; }, kSecond,
+          30 * kDay, "How long after a change that alarm can be raised."},
+    Field{"signatures.alarm_rollback", "", Kind::kSwitch, +[](C& c) { return &c.signatures.alarm_rollback; }, 0, 0,
+          "Go back to the signatures of before when that alarm is raised."},
 
     Field{"engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
           "What scans: libclamav in scanner processes of this server; the clamd servers of engine.clamd, which leaves "
@@ -303,6 +338,8 @@ std::string Field::Allowed() const {
     case Kind::kPaths: return "up to " + ShowNumber(Kind::kCount, most) + " absolute paths, separated by commas";
     case Kind::kClamdUnscannable: return "error or found";
     case Kind::kClamdReload: return "accept or refuse";
+    case Kind::kSignatureReload: return "auto, beside or drain";
+    case Kind::kProbeEicar: return "auto, require or ignore";
     case Kind::kClamdListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310";
@@ -337,7 +374,9 @@ std::string_view Field::Placeholder() const {
     case Kind::kPaths: return "PATH";
     case Kind::kClamdUnscannable:
     case Kind::kCacheStale:
-    case Kind::kClamdReload: return "WORD";
+    case Kind::kClamdReload:
+    case Kind::kSignatureReload:
+    case Kind::kProbeEicar: return "WORD";
     case Kind::kClamdListen: return "unix:PATH|tcp:ADDR:PORT";
     case Kind::kLogFormat: return "FORMAT";
     case Kind::kLogLevel: return "LEVEL";

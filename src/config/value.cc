@@ -34,6 +34,10 @@ constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads 
     {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
 constexpr std::array<std::pair<std::string_view, CacheStale>, 2> kCacheStales = {
     {{"strict", CacheStale::kStrict}, {"serve-and-rescan", CacheStale::kServeAndRescan}}};
+constexpr std::array<std::pair<std::string_view, SignatureReload>, 3> kSignatureReloads = {
+    {{"auto", SignatureReload::kAuto}, {"beside", SignatureReload::kBeside}, {"drain", SignatureReload::kDrain}}};
+constexpr std::array<std::pair<std::string_view, ProbeEicar>, 3> kProbeEicars = {
+    {{"auto", ProbeEicar::kAuto}, {"require", ProbeEicar::kRequire}, {"ignore", ProbeEicar::kIgnore}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -299,6 +303,12 @@ struct Reader {
   std::expected<void, std::string> operator()(ClamdReload* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kClamdReloads));
   }
+  std::expected<void, std::string> operator()(SignatureReload* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kSignatureReloads));
+  }
+  std::expected<void, std::string> operator()(ProbeEicar* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kProbeEicars));
+  }
   std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
     return Put(place, ReadList<std::string>(field, values, ReadItem, +[](const std::string&) { return true; }));
   }
@@ -335,6 +345,8 @@ struct Shower {
   std::string operator()(ClamdUnscannable* (*place)(Config&)) { return ShowName(*place(config), kClamdUnscannables); }
   std::string operator()(CacheStale* (*place)(Config&)) { return ShowName(*place(config), kCacheStales); }
   std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
+  std::string operator()(SignatureReload* (*place)(Config&)) { return ShowName(*place(config), kSignatureReloads); }
+  std::string operator()(ProbeEicar* (*place)(Config&)) { return ShowName(*place(config), kProbeEicars); }
 };
 
 struct TomlLister {

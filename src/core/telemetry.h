@@ -13,6 +13,8 @@ enum class CacheResult { kHit, kMiss, kStale, kError };
 enum class ScannerEnd { kRecycled, kCrashed, kDeadline, kCancelled, kShutdown };
 // What became of a job or of a submit.
 enum class JobEvent { kQueued, kAttached, kDone, kDead, kRetried, kLost };
+// What became of a change of the signatures.
+enum class SignatureEvent { kLoaded, kRefused, kRolledBack, kDetectionsJumped };
 enum class DeliveryEvent { kDelivered, kFailed, kGivenUp };
 
 // Where the parts report what happens, to be counted. Every method is thread-safe and does not block; the base class
@@ -38,6 +40,7 @@ class Telemetry {
   virtual void OnScannerStarted() {}
   virtual void OnScannerEnded(ScannerEnd) {}
   virtual void OnZygoteRestarted() {}
+  virtual void OnSignatures(SignatureEvent) {}
   virtual void OnJob(JobEvent) {}
   virtual void OnDelivery(DeliveryEvent) {}
 };

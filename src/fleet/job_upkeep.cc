@@ -10,12 +10,14 @@
 #include "aio/deadline.h"
 #include "fleet/job_errors.h"
 #include "fleet/job_keys.h"
+#include "redis/error_reply.h"
 
 namespace lazaret::fleet {
 namespace {
 
-constexpr int kLayout = 1;      // of the keys, as docs/redis.md describes them
-constexpr int kThorough = 600;  // rounds
+constexpr int kLayout = 1;            // of the keys, as docs/redis.md describes them
+constexpr std::int64_t kRefuses = 2;  // of job_upkeep.lua
+constexpr int kThorough = 600;        // rounds
 constexpr std::chrono::hours kOrphanAge{24};
 
 }  // namespace
@@ -30,9 +32,10 @@ aio::Task<Result<void>> JobUpkeep::CheckLayout() {
   commands.push_back({"GET", kShardsKey});
   const redis::Client::Options options{.deadline = calls_.Deadline(), .repeat = redis::Repeat::kAllowed};
   auto replies = co_await calls_.client().CallAll(kShardsKey, std::move(commands), options);
-  // A Redis without memory may know it already.
   if (!replies[1]) co_return std::unexpected(JobErrorOf(std::move(replies[1].error())));
-  if (replies[1]->IsNil() && !replies[0]) co_return std::unexpected(JobErrorOf(std::move(replies[0].error())));
+  // A Redis without memory knows it, if it has been used before.
+  const bool is_known = !replies[1]->IsNil() && !replies[0] && redis::HasErrorWord(replies[0].error(), "OOM");
+  if (!replies[0] && !is_known) co_return std::unexpected(JobErrorOf(std::move(replies[0].error())));
   const std::string& theirs = replies[1]->text();
   if (theirs == ours) co_return Result<void>();
   const std::size_t colon = theirs.find(':');
@@ -54,7 +57,13 @@ aio::Task<Result<void>> JobUpkeep::Round(bool thorough) {
   for (std::uint32_t shard = 0; shard < calls_.settings().shards; ++shard) {
     std::vector<std::string> arguments(1, thorough ? "1" : "0");
     auto answer = co_await calls_.Run(shard, calls_.scripts().upkeep, std::move(arguments));
-    if (!answer) result = std::unexpected(std::move(answer.error()));
+    if (!answer) {
+      result = std::unexpected(std::move(answer.error()));
+    } else if (answer->status == kRefuses && !answer->more.empty()) {
+      const redis::Reply refusal = redis::Reply::MakeError(answer->more.front().text());
+      result = std::unexpected(JobErrorOf(redis::ErrorOf(refusal)));
+      calls_.board().NoteFailure(shard, result.error());
+    }
   }
   co_return result;
 }

@@ -1,5 +1,8 @@
 #include "fleet/redis_job_queue.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -108,13 +111,14 @@ aio::Task<Result<std::unique_ptr<RedisJobQueue>>> RedisJobQueue::Open(RedisQueue
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     directory = *std::move(opened);
   }
-  auto impl =
-      std::make_unique<Impl>(std::move(settings), std::move(directory), client, disk, std::move(executor), clock, log);
+  auto impl = std::make_unique<Impl>(std::move(settings), std::move(directory), client, disk, executor, clock, log);
   Impl& begun = *impl;
   std::unique_ptr<RedisJobQueue> queue(new RedisJobQueue(std::move(impl)));
   auto done = co_await aio::RunIn(begun.tasks, begun.Begin());
-  if (!done) co_return std::unexpected(std::move(done.error()));
-  co_return queue;
+  if (done) co_return queue;
+  // What ends there is over before it is destroyed here.
+  co_await boost::asio::co_spawn(executor, queue->Stop(), boost::asio::use_awaitable);
+  co_return std::unexpected(std::move(done.error()));
 }
 
 aio::Task<Result<void>> RedisJobQueue::Impl::Begin() {

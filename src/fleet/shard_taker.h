@@ -59,7 +59,8 @@ class ShardTaker {
         if (failure) co_return std::unexpected(*std::move(failure));
         co_return std::nullopt;
       }
-      if (auto why = watch_.failure()) co_return std::unexpected(*std::move(why));
+      // Only after a try of its own: whoever comes again at once waits until the shards have rested.
+      if (failure && watch_.failure()) co_return std::unexpected(*std::move(failure));
       if (std::chrono::steady_clock::now() >= deadline) co_return std::nullopt;
       co_await seeker.Wait(deadline);
       const auto cancellation = co_await boost::asio::this_coro::cancellation_state;

@@ -80,7 +80,8 @@ aio::Task<> AsyncSide::OpenLater() {
 
 void AsyncSide::StartWork() {
   if (workers_ != nullptr) workers_->Start();
-  deliverer_->Start();
+  // Messages in a queue that others share are for those who may call back.
+  if (!parts_.config.IsShared() || !parts_.config.webhook.hosts.empty()) deliverer_->Start();
 }
 
 void AsyncSide::Start() {

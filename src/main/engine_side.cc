@@ -11,6 +11,7 @@
 
 #include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
+#include "clamav/signature_manager.h"
 #include "main/settings.h"
 
 namespace lazaret {
@@ -23,16 +24,21 @@ class EmbeddedEngine final : public EngineSide {
   explicit EmbeddedEngine(const EngineParts& parts)
       : config_(parts.config),
         log_(parts.log),
-        settings_(MakePoolSettings(parts.config, parts.data)),
-        pool_(settings_, parts.executor, parts.disk, parts.clock, parts.log, parts.telemetry) {}
+        pool_(MakePoolSettings(parts.config), parts.executor, parts.clock, parts.log, parts.telemetry),
+        signatures_(MakeSignatureSettings(parts.config, parts.data), pool_, parts.disk, parts.clock, parts.log,
+                    parts.telemetry) {}
 
   Engine& engine() override { return pool_; }
-  void Start() override { pool_.Start(); }
-  aio::Task<> Stop() override { co_await pool_.Stop(); }
+  clamav::SignatureManager* signatures() override { return &signatures_; }
+  void Start() override { signatures_.Start(); }
+  aio::Task<> Stop() override {
+    co_await signatures_.Stop();
+    co_await pool_.Stop();
+  }
   void LogStart() const override {
     log_.Info("loading signatures", {{"from", config_.signatures.test_set ? "the built-in EICAR test set"
-                                                                          : settings_.signature_directory.native()},
-                                     {"scanners", settings_.slots - 1},
+                                                                          : config_.signatures.directory.native()},
+                                     {"scanners", pool_.Slots() - 1},
                                      {"deadline_s", Seconds(config_.engine.deadline)}});
   }
   metrics::GaugeSources AddTo(metrics::GaugeSources sources) override {
@@ -46,8 +52,8 @@ class EmbeddedEngine final : public EngineSide {
  private:
   const config::Config& config_;
   Log& log_;
-  const clamav::ScannerPoolSettings settings_;
   clamav::ScannerPool pool_;
+  clamav::SignatureManager signatures_;
 };
 
 class ClamdEngine final : public EngineSide {

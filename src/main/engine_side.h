@@ -16,6 +16,10 @@
 #include "service/done_board.h"
 #include "service/workers_engine.h"
 
+namespace lazaret::clamav {
+class SignatureManager;
+}
+
 namespace lazaret {
 
 // What the engine of a server is made with; all of it outlives the engine.
@@ -43,6 +47,8 @@ class EngineSide {
 
   virtual ~EngineSide() = default;
   virtual Engine& engine() = 0;
+  // Null when the signatures are not ours to care for.
+  virtual clamav::SignatureManager* signatures() { return nullptr; }
   virtual void Start() = 0;
   virtual aio::Task<> Stop() = 0;
   virtual void LogStart() const = 0;

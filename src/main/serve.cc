@@ -163,7 +163,7 @@ class App {
   T RunUntilReady(aio::Task<T> task) {
     auto future = asio::co_spawn(io_, std::move(task), asio::use_future);
     while (future.wait_for(seconds(0)) != std::future_status::ready) io_.run_one();
-    io_.restart();  // a loop that has run out of work has stopped
+    io_.restart();  // it has stopped if that was all there was to do
     return future.get();
   }
 

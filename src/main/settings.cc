@@ -46,25 +46,53 @@ std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
   return fit;
 }
 
-clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const std::filesystem::path& data) {
+clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config) {
   const std::size_t scanners = config.engine.scanners != 0 ? config.engine.scanners : Cores();
+  return {.slots = scanners + 1,  // one more for short contents while long ones hold all others
+          .attempts = static_cast<int>(config.engine.attempts),
+          .scans_per_scanner = config.engine.scans_per_scanner};
+}
+
+clamav::SignatureSettings MakeSignatureSettings(const config::Config& config, const std::filesystem::path& data) {
+  using Eicar = clamav::ComparisonSettings::Eicar;
+  const auto& from = config.signatures;
   wire::LoadRequest limits;
   limits.user = ::geteuid() == 0 ? config.engine.user : "";
+  limits.slots = static_cast<std::uint32_t>(MakePoolSettings(config).slots);
   limits.temp_bytes = config.engine.temp_size;
   limits.memory_bytes = config.engine.memory;
   limits.max_file_bytes = config.engine.max_file_size;
   limits.max_scan_bytes = config.engine.max_scan_size;
   limits.max_recursion = static_cast<std::uint32_t>(config.engine.max_recursion);
   limits.max_files = static_cast<std::uint32_t>(config.engine.max_files);
-  limits.detect_pua = config.signatures.pua;
-  return {.scanner_program = ScannerProgram(config),
-          .signature_directory = config.signatures.directory,
-          .test_set = config.signatures.test_set,
-          .state_directory = data,
-          .slots = scanners + 1,  // one more for short contents while long ones hold all others
-          .attempts = static_cast<int>(config.engine.attempts),
-          .scans_per_scanner = config.engine.scans_per_scanner,
-          .limits = limits};
+  limits.detect_pua = from.pua;
+  const auto mode = from.reload == config::SignatureReload::kBeside  ? clamav::ReloadMode::kBeside
+                    : from.reload == config::SignatureReload::kDrain ? clamav::ReloadMode::kDrain
+                                                                     : clamav::ReloadMode::kAuto;
+  const auto eicar = from.probe_eicar == config::ProbeEicar::kRequire  ? Eicar::kRequired
+                     : from.probe_eicar == config::ProbeEicar::kIgnore ? Eicar::kIgnored
+                                                                       : Eicar::kAsBefore;
+  return {.directory = from.directory,
+          .test_set = from.test_set,
+          .state_directory = data / "signatures",
+          .settle = from.settle,
+          .settle_limit = 15 * from.settle,
+          .check_interval = from.check_interval,
+          .retry_pause = std::min<milliseconds>(seconds(60), from.check_interval),
+          .change = {.mode = mode,
+                     .memory_reserve = from.memory_reserve,
+                     .comparison = {.least_percent = from.least_percent,
+                                    .refuse_load_errors = from.refuse_load_errors,
+                                    .eicar = eicar},
+                     .settle = from.settle},
+          .loader = {.program = ScannerProgram(config),
+                     .temp_directory = data / "scanners",
+                     .limits = limits,
+                     .load_timeout = from.load_timeout,
+                     .nice = static_cast<int>(from.load_nice),
+                     .probe = {.clean = from.probe_clean, .infected = from.probe_infected}},
+          .alarm = {.ratio = from.alarm_ratio, .least = from.alarm_least, .window = from.alarm_window},
+          .roll_back_on_alarm = from.alarm_rollback};
 }
 
 clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config) {

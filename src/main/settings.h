@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "clamav/clamd_pool.h"
 #include "clamav/scanner_pool.h"
+#include "clamav/signature_manager.h"
 #include "clamd/server.h"
 #include "config/config.h"
 #include "core/verdict_cache.h"
@@ -32,7 +33,8 @@ std::filesystem::path ScannerProgram(const config::Config& config);
 // may be with the descriptors that we can get, some being kept for the scanners and the stores.
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log);
 
-clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config, const std::filesystem::path& data);
+clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config);
+clamav::SignatureSettings MakeSignatureSettings(const config::Config& config, const std::filesystem::path& data);
 clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config);
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data);
 CachePolicy MakeCachePolicy(const config::Config& config);

@@ -9,11 +9,14 @@
 
 #include <fmt/format.h>
 
+#include "aio/deadline.h"
+#include "aio/task_group.h"
+#include "base/exception.h"
 #include "fleet/fleet.h"
 #include "fleet/overrides.h"
 #include "fleet/redis_job_queue.h"
 #include "fleet/scan_claims.h"
-#include "fleet/setup_advice.h"
+#include "fleet/redis_checkup.h"
 #include "fleet/verdict_cache.h"
 #include "main/settings.h"
 #include "redis/client.h"
@@ -21,6 +24,8 @@
 
 namespace lazaret {
 namespace {
+
+constexpr seconds kAskRedisAgain{5};
 
 class RedisJobStore final : public JobStore {
  public:
@@ -91,8 +96,9 @@ class RedisSide final : public SharedSide {
         verdicts_(*client_, parts.clock, {.policy = MakeCachePolicy(parts.config)}),
         claims_(*client_, parts.executor, {.lease = parts.config.redis.claim}, parts.clock, parts.log),
         fleet_(*client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log),
-        advice_(*client_, parts.executor, MakeRedisQueueSettings(parts.config, url_.mode, host_).shards, parts.clock,
-                parts.log) {}
+        tasks_(parts.executor, [&log = parts.log](std::exception_ptr error) {
+          log.Error("looking at the settings of Redis failed", {{"error", WhatOf(error)}});
+        }) {}
 
   VerdictCache& verdicts() override { return verdicts_; }
   ScanClaims& claims() override { return claims_; }
@@ -132,11 +138,13 @@ class RedisSide final : public SharedSide {
         "sharing verdicts and jobs",
         {{"redis", url_.Describe()}, {"role", ToString(parts_.config.role)}, {"node", id_}, {"host", host_}});
     fleet_.Start();
-    advice_.Start();
+    tasks_.Spawn(Advise());
   }
 
   aio::Task<> Stop() override {
-    co_await advice_.Stop();
+    tasks_.Close();
+    tasks_.CancelAll();
+    co_await tasks_.Wait();
     co_await fleet_.Stop();
     co_await claims_.Stop();
     co_await client_->Stop();
@@ -153,6 +161,20 @@ class RedisSide final : public SharedSide {
             .engine = scans ? engine_->Current() : nullptr};
   }
 
+  // Says once, as soon as Redis answers, what in its settings loses jobs.
+  aio::Task<> Advise() {
+    for (;;) {
+      const SteadyTime deadline = parts_.clock.SteadyNow() + kAskRedisAgain;
+      const auto advice = co_await fleet::RedisCheckup::Run(
+          *client_, static_cast<std::uint32_t>(parts_.config.redis.wait_replicas), deadline);
+      if (advice) {
+        for (const std::string& one : *advice) parts_.log.Warning("settings of Redis", {{"advice", one}});
+        co_return;
+      }
+      co_await aio::SleepUntil(deadline);
+    }
+  }
+
   const SharedParts parts_;
   const redis::Url url_;
   const std::string id_;  // of this process
@@ -162,7 +184,7 @@ class RedisSide final : public SharedSide {
   fleet::RedisScanClaims claims_;
   const Engine* engine_ = nullptr;
   fleet::Fleet fleet_;
-  fleet::SetupAdvice advice_;
+  aio::TaskGroup tasks_;
 };
 
 }  // namespace

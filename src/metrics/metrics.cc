@@ -46,6 +46,11 @@ constexpr std::array<std::pair<ScannerEnd, const char*>, 5> kScannerEnds = {{{Sc
                                                                              {ScannerEnd::kDeadline, "deadline"},
                                                                              {ScannerEnd::kCancelled, "cancelled"},
                                                                              {ScannerEnd::kShutdown, "shutdown"}}};
+constexpr std::array<std::pair<SignatureEvent, const char*>, 4> kSignatureEvents = {
+    {{SignatureEvent::kLoaded, "loaded"},
+     {SignatureEvent::kRefused, "refused"},
+     {SignatureEvent::kRolledBack, "rolled-back"},
+     {SignatureEvent::kDetectionsJumped, "detections-jumped"}}};
 constexpr std::array<std::pair<JobEvent, const char*>, 6> kJobEvents = {{{JobEvent::kQueued, "queued"},
                                                                          {JobEvent::kAttached, "attached"},
                                                                          {JobEvent::kDone, "done"},
@@ -126,6 +131,9 @@ struct Metrics::Series {
     for (const auto& [end, name] : kScannerEnds) {
       ends[static_cast<std::size_t>(end)] = &end_family.Add({{"cause", name}});
     }
+    for (const auto& [event, name] : kSignatureEvents) {
+      signatures[static_cast<std::size_t>(event)] = &signature_family.Add({{"event", name}});
+    }
     for (const auto& [event, name] : kJobEvents) {
       jobs[static_cast<std::size_t>(event)] = &job_family.Add({{"event", name}});
     }
@@ -178,9 +186,10 @@ struct Metrics::Series {
   CounterFamily& end_family = Counters(registry, "lazaret_scanners_ended_total", "Scanner processes that ended.");
   Counter& zygote_restarts =
       Counters(registry, "lazaret_zygote_restarts_total", "Zygotes started again after one ended by itself.").Add({});
-  CounterFamily& job_family =
-      Counters(registry, "lazaret_jobs_total",
-               "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
+  CounterFamily& signature_family =
+      Counters(registry, "lazaret_signature_changes_total", "What became of changes of the signatures.");
+  CounterFamily& job_family = Counters(
+      registry, "lazaret_jobs_total", "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
   CounterFamily& delivery_family = Counters(registry, "lazaret_callbacks_total", "Attempts to call back.");
 
   std::vector<std::unique_ptr<Route>> routes;  // the last one is "other"
@@ -190,6 +199,7 @@ struct Metrics::Series {
   std::array<Counter*, 4> rescans{};
   std::array<Counter*, kCacheResults.size()> lookups{};
   std::array<Counter*, kScannerEnds.size()> ends{};
+  std::array<Counter*, kSignatureEvents.size()> signatures{};
   std::array<Counter*, kJobEvents.size()> jobs{};
   std::array<Counter*, kDeliveryEvents.size()> deliveries{};
 };
@@ -301,6 +311,10 @@ void Metrics::OnScannerStarted() { series_->scanners_started.Increment(); }
 void Metrics::OnScannerEnded(ScannerEnd end) { series_->ends.at(static_cast<std::size_t>(end))->Increment(); }
 
 void Metrics::OnZygoteRestarted() { series_->zygote_restarts.Increment(); }
+
+void Metrics::OnSignatures(SignatureEvent event) {
+  series_->signatures.at(static_cast<std::size_t>(event))->Increment();
+}
 
 void Metrics::OnJob(JobEvent event) { series_->jobs.at(static_cast<std::size_t>(event))->Increment(); }
 

@@ -59,6 +59,7 @@ class Metrics final : public Telemetry {
   void OnScannerStarted() override;
   void OnScannerEnded(ScannerEnd end) override;
   void OnZygoteRestarted() override;
+  void OnSignatures(SignatureEvent event) override;
   void OnJob(JobEvent event) override;
   void OnDelivery(DeliveryEvent event) override;
 

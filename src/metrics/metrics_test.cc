@@ -133,6 +133,7 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   metrics.OnZygoteRestarted();
   metrics.OnJob(JobEvent::kAttached);
   metrics.OnJob(JobEvent::kLost);
+  metrics.OnSignatures(SignatureEvent::kRefused);
   metrics.OnDelivery(DeliveryEvent::kGivenUp);
 
   auto series = SeriesOf(metrics);
@@ -144,6 +145,7 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   EXPECT_EQ(take(R"(lazaret_http_requests_total{route="/v1/scan",status="503"})"), 1);
   EXPECT_EQ(take(R"(lazaret_jobs_total{event="attached"})"), 1);
   EXPECT_EQ(take(R"(lazaret_jobs_total{event="lost"})"), 1);
+  EXPECT_EQ(take(R"(lazaret_signature_changes_total{event="refused"})"), 1);
   EXPECT_EQ(take(R"(lazaret_callbacks_total{result="given-up"})"), 1);
   EXPECT_EQ(take(R"(lazaret_http_request_duration_seconds_count{route="/v1/scan"})"), 3);
   EXPECT_DOUBLE_EQ(take(R"(lazaret_http_request_duration_seconds_sum{route="/v1/scan"})"), 2.04);
@@ -362,7 +364,7 @@ TEST(StandardGauges, FollowTheEngine) {
   Metrics metrics(TestNames());
   AddStandardGauges(metrics, sources, clock, "0.1.0");
   EXPECT_THAT(SeriesOf(metrics), Contains(Pair("clamav_up", 0)));
-  EXPECT_THAT(metrics.Render(), Not(HasSubstr("lazaret_signature")));
+  EXPECT_THAT(metrics.Render(), Not(HasSubstr("lazaret_signature_set")));
   EXPECT_THAT(metrics.Render(), Not(HasSubstr("clamav_db")));
 
   EngineInfo info = TestEngine();

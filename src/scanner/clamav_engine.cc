@@ -27,7 +27,7 @@ constexpr std::uint64_t kLargestFile = 2'147'483'645;
 // libclamav's limits lie this much above ours: some of its extractors cut off silently at the limit, and what was cut
 // there is then over ours (Findings::AddLayer). More than any of their buffers.
 constexpr std::uint64_t kSlack = 64 * 1024;
-constexpr std::size_t kMaxWarnings = 50;
+constexpr std::size_t kMaxMessages = 50;  // of each kind
 
 // libclamav's message callback has no argument of ours while it loads: where messages go is process-wide.
 class MessageSink {
@@ -56,12 +56,12 @@ class LoadMessages final : public MessageSink {
  public:
   void OnMessage(cl_msg severity, std::string_view text) override {
     if (severity < CL_MSG_WARN) return;
-    if (severity >= CL_MSG_ERROR && first_error.empty()) first_error = Trim(text);
-    if (warnings.size() < kMaxWarnings) warnings.emplace_back(Trim(text).substr(0, 400));
+    auto& list = severity >= CL_MSG_ERROR ? errors : warnings;
+    if (list.size() < kMaxMessages) list.emplace_back(Trim(text).substr(0, 400));
   }
 
+  std::vector<std::string> errors;
   std::vector<std::string> warnings;
-  std::string first_error;
 };
 
 class ScanMessages final : public MessageSink {
@@ -193,8 +193,8 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request, const 
   const RedirectMessages redirect(messages);
   const auto refuse = [&](cl_error_t error) {
     std::string what = fmt::format("cannot load signatures from {}: {}", directory, ::cl_strerror(error));
-    if (!messages.first_error.empty()) what += fmt::format(" ({})", messages.first_error);
-    return Fail(Errc::kUnavailable, std::move(what));
+    if (!messages.errors.empty()) what += fmt::format(" ({})", messages.errors.front());
+    return Fail(error == CL_EMEM ? Errc::kOverloaded : Errc::kCorrupt, std::move(what));
   };
 
   ::cl_set_clcb_msg(&OnMessage);
@@ -206,11 +206,12 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request, const 
 
   unsigned signatures = 0;
   const unsigned options = CL_DB_STDOPT | (request.detect_pua ? CL_DB_PUA : 0u);
-  if (const auto error = ::cl_load(signature_directory.c_str(), made.engine_.get(), &signatures, options); error != CL_SUCCESS) {
+  if (const auto error = ::cl_load(signature_directory.c_str(), made.engine_.get(), &signatures, options);
+      error != CL_SUCCESS) {
     return refuse(error);
   }
   if (signatures == 0) {
-    return Fail(Errc::kUnavailable, fmt::format("cannot load signatures from {}: there are none", directory));
+    return Fail(Errc::kCorrupt, fmt::format("cannot load signatures from {}: there are none", directory));
   }
   if (const auto error = ::cl_engine_compile(made.engine_.get()); error != CL_SUCCESS) return refuse(error);
   PreloadHashes();
@@ -221,6 +222,7 @@ Result<ClamavEngine> ClamavEngine::Load(const wire::LoadRequest& request, const 
   made.info_.signatures = signatures;
   made.info_.databases = ReadHeaders(signature_directory);
   if (made.has_rar_) made.info_.features.emplace_back("rar");
+  made.info_.errors = std::move(messages.errors);
   made.info_.warnings = std::move(messages.warnings);
   const auto took = std::chrono::steady_clock::now() - started;
   made.info_.load_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count());

@@ -18,7 +18,8 @@ namespace lazaret::scanner {
 class ClamavEngine {
  public:
   // Loads and compiles the signatures, which this process sees in `signature_directory`, and sets the limits of
-  // `request`. Errors name the directory of the request and give libclamav's own words.
+  // `request`. Errors name the directory of the request and give libclamav's own words: kCorrupt when it
+  // is the signatures' fault, kOverloaded when memory is short.
   static Result<ClamavEngine> Load(const wire::LoadRequest& request, const std::string& signature_directory);
 
   // Version, signatures, databases, features and load warnings.

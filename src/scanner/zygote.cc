@@ -21,6 +21,7 @@
 #include "scanner/charsets.h"
 #include "scanner/digests.h"
 #include "scanner/io_failures.h"
+#include "scanner/low_priority.h"
 #include "scanner/process.h"
 #include "scanner/sandbox.h"
 #include "scanner/scanner.h"
@@ -56,7 +57,8 @@ int Zygote::Run() {
   }
   request_ = *std::move(request);
   if (auto loaded = Load(request_); !loaded) {
-    (void)SendPacket(control_.Get(), wire::Encode(wire::Failed{loaded.error().what}));
+    (void)SendPacket(control_.Get(),
+                     wire::Encode(wire::Failed{loaded.error().what, loaded.error().code == Errc::kCorrupt}));
     return 1;
   }
   const auto served = Serve();
@@ -88,7 +90,12 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   oom_score_ = OomScore::OfThisProcess();
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return std::unexpected(SystemError("not dumpable", errno));
 
-  auto engine = ClamavEngine::Load(request, isolation_->signature_directory);
+  auto engine = [&] {
+    if (!request.low_priority) return ClamavEngine::Load(request, isolation_->signature_directory);
+    const LowPriority low;
+    const auto raised = oom_score_.Raise();
+    return ClamavEngine::Load(request, isolation_->signature_directory);
+  }();
   if (!engine) return std::unexpected(engine.error());
   engine_ = std::make_unique<ClamavEngine>(*std::move(engine));
   slots_.resize(request.slots);

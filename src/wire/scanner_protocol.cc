@@ -40,7 +40,7 @@ template <class Visitor, class Message>
 void VisitFields(Visitor& visit, Message& m) {
   visit(m.signature_directory), visit(m.temp_directory), visit(m.user), visit(m.slots), visit(m.temp_bytes);
   visit(m.memory_bytes), visit(m.max_file_bytes), visit(m.max_scan_bytes), visit(m.max_recursion);
-  visit(m.max_files), visit(m.detect_pua);
+  visit(m.max_files), visit(m.detect_pua), visit(m.low_priority);
 }
 template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, ForkRequest>
@@ -56,12 +56,12 @@ template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, Ready>
 void VisitFields(Visitor& visit, Message& m) {
   visit(m.engine_version), visit(m.functionality_level), visit(m.signatures), visit(m.databases);
-  visit(m.features), visit(m.sandbox), visit(m.warnings), visit(m.load_ms);
+  visit(m.features), visit(m.sandbox), visit(m.errors), visit(m.warnings), visit(m.load_ms);
 }
 template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, Failed>
 void VisitFields(Visitor& visit, Message& m) {
-  visit(m.what);
+  visit(m.what), visit(m.blames_signatures);
 }
 template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, Forked>

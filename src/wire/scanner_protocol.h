@@ -14,8 +14,8 @@
 // Whatever a scanner sends is untrusted: Decode checks every length and value and refuses trailing bytes.
 namespace lazaret::wire {
 
-inline constexpr std::size_t kMaxProtocolText = 4096;   // bytes in one string
-inline constexpr std::size_t kMaxProtocolItems = 256;   // items in one list
+inline constexpr std::size_t kMaxProtocolText = 4096;  // bytes in one string
+inline constexpr std::size_t kMaxProtocolItems = 256;  // items in one list
 
 // Server to zygote, first of all: load the signatures and prepare.
 struct LoadRequest {
@@ -28,8 +28,9 @@ struct LoadRequest {
   std::uint64_t max_file_bytes = 0;
   std::uint64_t max_scan_bytes = 0;  // over all layers of one content
   std::uint32_t max_recursion = 0;
-  std::uint32_t max_files = 0;       // members of all layers of one content
-  bool detect_pua = false;           // possibly unwanted applications
+  std::uint32_t max_files = 0;  // members of all layers of one content
+  bool detect_pua = false;      // possibly unwanted applications
+  bool low_priority = false;    // load so that it disturbs others less, and is killed first when memory runs out
   friend bool operator==(const LoadRequest&, const LoadRequest&) = default;
 };
 
@@ -50,13 +51,14 @@ struct DatabaseInfo {
 
 // Zygote to server: the signatures are loaded.
 struct Ready {
-  std::string engine_version;          // of libclamav, "1.4.6"
+  std::string engine_version;  // of libclamav, "1.4.6"
   std::uint32_t functionality_level = 0;
   std::uint64_t signatures = 0;
   std::vector<DatabaseInfo> databases;
-  std::vector<std::string> features;   // what can change a verdict, such as "rar"; sorted
-  std::vector<std::string> sandbox;    // the layers that are in force: "seccomp", "landlock", "tmpfs", "netns", ...
-  std::vector<std::string> warnings;   // sandbox layers that are missing and load warnings, for the log
+  std::vector<std::string> features;  // what can change a verdict, such as "rar"; sorted
+  std::vector<std::string> sandbox;   // the layers that are in force: "seccomp", "landlock", "tmpfs", "netns", ...
+  std::vector<std::string> errors;    // what libclamav complained about and loaded the rest all the same
+  std::vector<std::string> warnings;  // sandbox layers that are missing and load warnings, for the log
   std::uint64_t load_ms = 0;
   friend bool operator==(const Ready&, const Ready&) = default;
 };
@@ -64,6 +66,7 @@ struct Ready {
 // Zygote to server, then it ends: why it cannot serve.
 struct Failed {
   std::string what;
+  bool blames_signatures = false;  // they would not load elsewhere either
   friend bool operator==(const Failed&, const Failed&) = default;
 };
 
@@ -90,8 +93,8 @@ struct Exited {
 
 // Server to scanner; comes with the content's descriptor.
 struct ScanRequest {
-  std::uint64_t number = 0;  // repeated in the outcome
-  std::uint64_t size = 0;    // of the content; an outcome for any other size is an error
+  std::uint64_t number = 0;         // repeated in the outcome
+  std::uint64_t size = 0;           // of the content; an outcome for any other size is an error
   std::uint32_t time_limit_ms = 0;  // the scanner's own, softer limit; the server kills at the deadline
   friend bool operator==(const ScanRequest&, const ScanRequest&) = default;
 };

@@ -14,16 +14,16 @@ using ::testing::HasSubstr;
 
 // One of each, every field with a value of its own and the numbers at an edge of their range.
 LoadRequest SomeLoadRequest() {
-  return {"/signatures", "/tmp/\xC3\xBC", "", 8, 1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true};
+  return {"/signatures", "/tmp/\xC3\xBC", "", 8, 1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true, true};
 }
 ForkRequest SomeForkRequest() { return {std::numeric_limits<std::uint32_t>::max()}; }
 Ready SomeReady() {
   return {"1.4.6", 210,
           3627000, {{"daily", 28129, 2, std::numeric_limits<std::int64_t>::min()}, {"main", 63, 3, -1}},
           {"rar"}, {"seccomp", "landlock"},
-          {},      7};
+          {},      {"old"},                 7};
 }
-Failed SomeFailed() { return {"no signatures"}; }
+Failed SomeFailed() { return {"no signatures", true}; }
 Forked SomeForked() { return {3, std::numeric_limits<std::int32_t>::max()}; }
 ForkFailed SomeForkFailed() { return {4, "out of memory"}; }
 Exited SomeExited() { return {5, 6, std::numeric_limits<std::int32_t>::min()}; }

@@ -109,7 +109,11 @@ bool FleetTest::BecomesReady(const FleetNode& node) { return node.process().Wait
 
 std::size_t FleetTest::CountScans(std::string_view id) const {
   std::size_t count = 0;
-  for (const auto& node : nodes_) count += node->CountScans(id);
+  Eventually([&] {
+    count = 0;
+    for (const auto& node : nodes_) count += node->CountScans(id);
+    return count > 0;
+  });
   return count;
 }
 

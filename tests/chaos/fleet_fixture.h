@@ -66,7 +66,8 @@ class FleetTest : public testing::Test {
   static bool BecomesReady(const FleetNode& node);
 
   const std::vector<std::unique_ptr<FleetNode>>& nodes() const { return nodes_; }
-  std::size_t CountScans(std::string_view id = "") const;
+  // Of all nodes; waits for the first, as a verdict may be here before the line of the log that tells of its scan.
+  std::size_t CountScans(std::string_view id) const;
 
   // Of /metrics, by its name with labels; 0 when it is not there.
   static double Metric(const FleetNode& node, const std::string& series);

@@ -144,7 +144,7 @@ TEST_F(RedisAdvice, WarnsOfASetupThatLosesJobs) {
 
 TEST_F(RedisAdvice, IsSilentAboutAGoodOne) {
   const RedisProcess redis({.arguments = {"--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "1gb",
-                                          "--maxmemory-policy", "noeviction"}});
+                                          "--maxmemory-policy", "volatile-lru"}});
   FleetNode& worker = Start(redis.Url(), "worker");
   FleetNode& api = Start(redis.Url(), "api");
   EXPECT_THAT(Post(api.port(), "/v1/scan", Eicar()), HasVerdict("infected"));

@@ -74,7 +74,7 @@ class WaitingEngine final : public Engine {
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime) override {
     ++scans;
     while (!released) co_await aio::SleepUntil(In(milliseconds(1)));
-    co_return Verdict::Clean({Current(), content.size(), clock_.Now(), 1.5});
+    co_return Verdict::Clean({Current(), content->size(), clock_.Now(), 1.5});
   }
 
   std::atomic<bool> released = true;

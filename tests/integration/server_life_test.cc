@@ -333,10 +333,10 @@ TEST_F(ServerLife, LeavesNoTemporaryFilesBehind) {
   fs::permissions(root_ / "scanner", fs::perms(0755));
   Start({"--set", "engine.scanner_program=" + (root_ / "scanner").native()});
   EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
-  ASSERT_TRUE(fs::is_directory(root_ / "data/scanners/0"));
-  root_.Write("data/scanners/0/unpacked", "what a scanner left when it was killed");
+  ASSERT_TRUE(fs::is_directory(root_ / "data/scanners/0/0"));
+  root_.Write("data/scanners/0/0/unpacked", "what a scanner left when it was killed");
   EXPECT_EQ(server().Terminate(), 0);
-  EXPECT_FALSE(fs::exists(root_ / "data/scanners/0/unpacked"));
+  EXPECT_FALSE(fs::exists(root_ / "data/scanners/0/0/unpacked"));
 }
 
 }  // namespace

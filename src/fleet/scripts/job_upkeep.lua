@@ -1,4 +1,5 @@
 -- What time brings about. Argument: "1" to forget nodes that are gone, too.
+-- 1 done; 2 Redis takes nothing in now, with its error.
 Ripen(1000)
 Expire(200)
 if Arg(1) == '1' then
@@ -15,4 +16,7 @@ if Arg(1) == '1' then
     end
   end
 end
+-- Changes nothing, but is refused when a submit would be.
+local refused = redis.pcall('HSETNX', STAT, 'tick', 0)
+if type(refused) == 'table' and refused.err then return Answer(2, {refused.err}) end
 return Answer(1)

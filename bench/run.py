@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Measures Lazaret beside what it is to be compared with, prints tables, and writes bench/RESULTS.md with plots.
+
+Sections:
+  cold        files nobody has sent before: Lazaret, clamdscan with the same signatures, libclamav alone; detections compared
+  switches    what each measure of the scanner gains
+  duplicates  the same contents again and again, caches on
+  hits        known contents: Lazaret, nginx `return 200`, the same server without hashing; openssl speed
+  submits     durable submits beside SQLite's bare commits
+  redis       the Redis client, and hits through it, beside redis-benchmark
+  scale_out   jobs through one Redis by 1 to 64 workers whose engine only waits
+  memory      one large upload, ten thousand at once, memory by part
+  scheduling  short contents while long ones are scanned
+  growth      connections, size, length of the queue, known verdicts
+
+Build first: cmake --preset release -DLAZARET_BENCHMARKS=ON && cmake --build --preset release
+Packages:    scripts/install-dependencies.sh build test bench
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent
+sys.path.insert(0, str(BENCH))
+from harness import machine, report  # noqa: E402
+from harness.context import BenchFailed, Context  # noqa: E402
+
+SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "memory", "scheduling", "growth"]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="some sections, between commas (default: all)")
+    parser.add_argument("--quick", action="store_true", help="shorter steps and fewer files: some minutes, to see that all of it works")
+    parser.add_argument("--rounds", type=int, help="measurements of each that is compared (default 5; 2 with --quick)")
+    parser.add_argument("--programs", type=Path, default=BENCH.parent / "build/release/bin", help="where the programs are (default build/release/bin)")
+    parser.add_argument("--work", type=Path, default=Path("/var/tmp/lazaret-bench"),
+                        help="signatures, corpora and data, some GB, kept for the next run; must be reachable for the user nobody")
+    parser.add_argument("--results", type=Path, default=BENCH / "RESULTS.md", help="what to write (default bench/RESULTS.md)")
+    arguments = parser.parse_args()
+    arguments.sections = arguments.only.split(",") if arguments.only else SECTIONS
+    if unknown := [name for name in arguments.sections if name not in SECTIONS]:
+        parser.error(f"no such section: {', '.join(unknown)}")
+    return arguments
+
+
+def main() -> int:
+    arguments = parse()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    context = Context(BENCH.parent, arguments.programs.resolve(), arguments.work.resolve(), arguments.quick,
+                      arguments.rounds or (2 if arguments.quick else 5))
+    saved = context.work / "sections"
+    failed = []
+    for name in arguments.sections:
+        described = machine.describe(context.root)
+        try:
+            section = importlib.import_module(f"sections.{name}").run(context)
+        except BenchFailed as failure:
+            context.progress.clear()
+            print(f"{name} FAILED: {failure}\n", file=sys.stderr)
+            failed.append(name)
+            continue
+        context.progress.clear()
+        print(f"== {section.title}\n")
+        for table in section.tables:
+            print(report.as_text(table), end="\n\n")
+        for aim in section.aims:
+            print(f"{'reached    ' if aim.reached else 'NOT reached'} {aim.what}: {aim.measured} (wanted {aim.wanted})")
+        for note in section.notes:
+            print(f"* {note}")
+        print(flush=True)
+        report.save(saved, name, section, described, context.quick)
+        report.write(saved, SECTIONS, arguments.results)
+    print(f"written: {arguments.results}" + (f"; FAILED: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

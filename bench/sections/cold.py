@@ -1,0 +1,128 @@
+"""Files that nobody has sent before, beside clamd with the same signatures, and libclamav alone."""
+
+import json
+import subprocess
+import time
+
+from harness import inputs, load, rounds
+from harness.context import BenchFailed, Context
+from harness.report import Aim, Plot, Section, Table
+from harness.servers import Clamd, Lazaret
+
+CORPORA = ["mixed", "text", "pe", "large"]
+# A verdict is forgotten after a second, so that each pass is cold.
+FORGETFUL = {"cache.max_age": "1s"}
+CONNECTIONS = 8
+
+
+class ColdPass:
+    """One corpus sent to a server that does not know it any more."""
+
+    def __init__(self, context: Context, server: Lazaret, corpus, files: int):
+        self._context, self._server, self._corpus, self._files = context, server, corpus, files
+
+    def files_per_second(self, **options) -> float:
+        time.sleep(1.2)
+        before = self._server.scans()
+        result = load.run(self._context, self._server.url, corpus=self._corpus, passes=1, connections=CONNECTIONS, **options)
+        if (scanned := self._server.scans() - before) != self._files:
+            raise BenchFailed(f"{scanned} scans of {self._files} files: the pass was not cold, or some were scanned twice")
+        return result["rate"]
+
+
+def clamd_rate(clamd: Clamd, corpus, files: int) -> float:
+    started = time.monotonic()
+    answers = clamd.scan(corpus)
+    seconds = time.monotonic() - started
+    if len(answers) != files:
+        raise BenchFailed(f"clamdscan tells about {len(answers)} of {files} files")
+    return files / seconds
+
+
+def direct_rate(context: Context, signatures, corpus) -> float:
+    done = subprocess.run([context.program("lazaret_direct_scan"), "--signatures", signatures, "--processes", str(context.cores), corpus],
+                          capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    return result["files"] / result["rounds"][0]["seconds"]
+
+
+def same(ours: tuple[str, str], clamds: str) -> bool:
+    """Whether both say the same. What clamd reports as a limit or as encrypted, or as an error, we call unscannable."""
+    word, finding = ours
+    if clamds.endswith(" FOUND"):
+        name = clamds.removesuffix(" FOUND")
+        if name.startswith(("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")):
+            return word == "unscannable"
+        return word == "infected" and finding == name
+    return word == ("clean" if clamds == "OK" else "unscannable")
+
+
+def differences(context: Context, server: Lazaret, clamd: Clamd, corpus) -> tuple[dict[str, int], list[str]]:
+    """How often each verdict was given, and each file of which the two say different things."""
+    path = server.directory / "answers.tsv"
+    load.run(context, server.url, corpus=corpus, passes=1, connections=CONNECTIONS, answers=path)
+    ours, clamds = load.read_answers(path), clamd.scan(corpus)
+    counts: dict[str, int] = {}
+    for word, _ in ours.values():
+        counts[word] = counts.get(word, 0) + 1
+    wrong = [f"{name}: Lazaret {' '.join(ours.get(name, ('nothing',)))}, clamd {clamds.get(name, 'nothing')}"
+             for name in sorted(ours.keys() | clamds.keys())
+             if name not in ours or name not in clamds or not same(ours[name], clamds[name])]
+    return counts, wrong
+
+
+def load_plot(context: Context, server: Lazaret, highest: float) -> tuple[Table, Plot]:
+    """Latency of new 4 KiB texts that come at random times, against how many come."""
+    series: dict[str, list[tuple[float, float]]] = {"p50": [], "p99": []}
+    rows = []
+    for share in context.pick([0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1], [0.3, 0.8, 1.1]):
+        rate = max(1.0, highest * share)
+        context.progress.step(f"cold: new texts, {rate:.0f} a second")
+        result = load.run(context, server.url, body_size=4096, salt=True, seed=round(share * 1000), rate=round(rate, 1), poisson=True,
+                          connections=500, duration=context.pick(15, 4), warm_up=context.pick(2, 1), allow_status=[503])
+        latency = result["latency_ms"]
+        series["p50"].append((rate, latency["p50"]))
+        series["p99"].append((rate, latency["p99"]))
+        rows.append([f"{share:.0%}", f"{rate:.0f}", f"{result['rate']:.0f}", f"{latency['p50']:.1f}", f"{latency['p99']:.1f}",
+                     f"{latency['max']:.0f}", str(sum(result["allowed"].values()))])
+    table = Table("New 4 KiB texts at random times (open loop; latency from the intended beginning)",
+                  ["of the closed loop's rate", "offered/s", "answered/s", "p50 ms", "p99 ms", "max ms", "503"], rows)
+    return table, Plot("cold-latency", "Cold 4 KiB texts: latency against load", "texts a second", "latency, ms", series, log_y=True)
+
+
+def run(context: Context) -> Section:
+    section = Section("Cold scans")
+    signatures = inputs.signatures(context)
+    rows, detections, wrong = [], [], []
+    with (Lazaret(context, signatures, {**FORGETFUL, "engine.scanners": context.cores}) as server,
+          Clamd(context, signatures, context.cores, cache=False) as clamd):
+        for kind in CORPORA:
+            corpus, about = inputs.corpus(context, kind)
+            cold = ColdPass(context, server, corpus, about["files"])
+            context.progress.step(f"cold {kind}: comparing detections")
+            counts, differing = differences(context, server, clamd, corpus)
+            wrong += [f"{kind}/{line}" for line in differing]
+            detections.append([kind, str(about["files"]), f"{about['bytes'] / 1e6:.1f}", about["digest"],
+                               *(str(counts.get(word, 0)) for word in ("clean", "infected", "unscannable")), str(len(differing))])
+            results = rounds.in_turn(context, f"cold {kind}", {
+                "clamd": lambda: clamd_rate(clamd, corpus, about["files"]),
+                "Lazaret": cold.files_per_second,
+                "libclamav": lambda: direct_rate(context, signatures, corpus)})
+            ratio = rounds.ratio(results, "Lazaret", "clamd")
+            rows.append([kind, *(rounds.spread(results[name], 1) for name in ("Lazaret", "clamd", "libclamav")), f"{ratio:.2f}",
+                         f"{rounds.ratio(results, 'Lazaret', 'libclamav'):.2f}"])
+            if kind != "large":
+                section.aims.append(Aim(f"Cold scans, {kind}: files a second, of clamd's", "1.50", f"{ratio:.2f}", ratio >= 1.5))
+            if kind == "text":
+                highest = rounds.median(results["Lazaret"])
+        table, plot = load_plot(context, server, highest)
+    section.aims.append(Aim("Detections that differ from clamd's", "0", str(len(wrong)), not wrong))
+    section.tables += [
+        Table("Files a second", ["corpus", "Lazaret over HTTP", "clamdscan --multiscan --fdpass", "libclamav in processes", "Lazaret/clamd",
+                                 "Lazaret/libclamav"], rows,
+              f"{context.cores} scanners, clamd threads or processes; {CONNECTIONS} connections; neither remembers what it has scanned."),
+        Table("Corpora and detections", ["corpus", "files", "MB", "digest", "clean", "infected", "unscannable", "not as clamd"], detections),
+        table]
+    section.plots.append(plot)
+    section.notes += [f"Differs: {line}" for line in wrong[:50]]
+    return section

@@ -1,0 +1,36 @@
+"""What each measure of the scanner gains: cold scans with it on and off."""
+
+from harness import inputs, rounds
+from harness.context import Context
+from harness.report import Section, Table
+from harness.servers import Lazaret
+from sections.cold import FORGETFUL, ColdPass
+
+# Name: (settings, environment) that differ from the default. A new measure adds its switch here.
+VARIANTS: dict[str, tuple[dict, dict]] = {
+    "as it is": ({}, {}),
+    "glibc.malloc.hugetlb=1": ({}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
+    "large malloc thresholds": ({}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2000000000:"
+                                                       "glibc.malloc.top_pad=268435456"}),
+}
+
+
+def run(context: Context) -> Section:
+    signatures = inputs.signatures(context)
+    rows = []
+    servers = {}
+    try:
+        for name, (settings, environment) in VARIANTS.items():
+            context.progress.step(f"switches: starting {name}")
+            servers[name] = Lazaret(context, signatures, {**FORGETFUL, "engine.scanners": context.cores, **settings}, environment)
+            servers[name].__enter__()
+        for kind in ("mixed", "text", "pe"):
+            corpus, about = inputs.corpus(context, kind)
+            results = rounds.in_turn(context, f"switches {kind}", {
+                name: ColdPass(context, server, corpus, about["files"]).files_per_second for name, server in servers.items()})
+            rows += [[kind if name == "as it is" else "", name, rounds.spread(values, 1), f"{rounds.ratio(results, name, 'as it is'):.2f}"]
+                     for name, values in results.items()]
+    finally:
+        for server in servers.values():
+            server.__exit__()
+    return Section("Measures of the scanner", [Table("Cold files a second", ["corpus", "variant", "files/s", "of as it is"], rows)])
