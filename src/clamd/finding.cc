@@ -21,7 +21,8 @@ std::string HeuristicName(const Verdict& verdict) {
     case Reason::kTemporarySpace:
     case Reason::kEngineError:
     case Reason::kEngineCrashed:
-    case Reason::kContentLost: return "";
+    case Reason::kContentLost:
+    case Reason::kOverridden: return "";
     case Reason::kNone: break;
   }
   throw std::logic_error("unscannable without a reason");
@@ -46,6 +47,12 @@ Finding Finding::Of(const Verdict& verdict, UnscannableAs unscannable) {
   }
   return Unjudged(fmt::format("Unscannable, {}{}", ToString(verdict.reason()),
                               verdict.detail().empty() ? "" : fmt::format(" ({})", verdict.detail())));
+}
+
+Finding Finding::Of(const Answer& answer, UnscannableAs unscannable) {
+  if (answer.overriding == nullptr) return Of(*answer.verdict, unscannable);
+  if (answer.overriding->kind == VerdictKind::kClean) return Finding(Kind::kClean, {});
+  return Finding(Kind::kFound, {answer.overriding->signature});
 }
 
 Finding Finding::Of(const Error& error) {

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "core/verdict.h"
+#include "service/scan_service.h"
 #include "wire/clamd_answer.h"
 
 namespace lazaret::clamd {
@@ -17,12 +18,14 @@ enum class UnscannableAs : std::uint8_t {
   kFound,  // "Heuristics.<...> FOUND" when that lies in the content; what may be over in a minute stays an ERROR
 };
 
-// What one content, or the attempt to look into it, is answered with. Only a verdict can be clean.
+// What one content, or the attempt to look into it, is answered with. Only a verdict, or an override in its place, can
+// be clean.
 class Finding {
  public:
   enum class Kind : std::uint8_t { kClean, kFound, kError };
 
   static Finding Of(const Verdict& verdict, UnscannableAs unscannable);
+  static Finding Of(const Answer& answer, UnscannableAs unscannable);
   static Finding Of(const Error& error);
   // `text` is sent as it is: for clamd's own words.
   static Finding Failed(std::string_view text) { return Finding(Kind::kError, {std::string(text)}); }

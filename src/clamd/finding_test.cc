@@ -24,7 +24,7 @@ TEST(Finding, TellsCleanAndInfected) {
 
 TEST(Finding, NeverTakesUnscannableForClean) {
   const FakeClock clock;
-  for (int n = 1; n <= static_cast<int>(Reason::kContentLost); ++n) {
+  for (int n = 1; n <= static_cast<int>(Reason::kOverridden); ++n) {
     const auto reason = static_cast<Reason>(n);
     for (const std::string detail : {"", "Heuristics.Limits.Exceeded.MaxFiles", "x: OK\nx", " OK"}) {
       const Verdict verdict = Verdict::Unscannable(SampleRecord(clock), reason, detail);

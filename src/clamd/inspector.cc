@@ -54,12 +54,13 @@ aio::Task<Finding> Inspector::Inspect(ContentPtr content) {
     explicit Count(std::atomic<std::size_t>& count) : n(count) { ++n; }
     ~Count() { --n; }
   } count(under_way_);
-  if (const VerdictPtr known = co_await service_.FindFresh(content->digest())) {
+  // Nothing here could mark a verdict as stale, so that there is none, whatever cache.stale says.
+  if (const auto known = co_await service_.FindFresh(content->digest())) {
     co_return Finding::Of(*known, settings_.unscannable);
   }
   auto answer = co_await service_.Scan(std::move(content), clock_.SteadyNow() + settings_.request_timeout);
   if (!answer) co_return Refuse(answer.error());
-  co_return Finding::Of(*answer->verdict, settings_.unscannable);
+  co_return Finding::Of(*answer, settings_.unscannable);
 }
 
 Result<std::string> Inspector::Version() const {

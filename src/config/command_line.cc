@@ -11,6 +11,7 @@
 #include "config/describe.h"
 #include "config/help.h"
 #include "config/jobs_line.h"
+#include "config/override_line.h"
 
 namespace lazaret::config {
 namespace {
@@ -23,6 +24,7 @@ struct CommandLine {
   CLI::App* sample;
   CLI::App* version;
   std::optional<JobsLine> jobs;
+  std::optional<OverrideLine> override;
 
   CommandLine() {
     app.set_help_flag();
@@ -39,6 +41,7 @@ struct CommandLine {
     version = AddCommand(app, "version");
     version->add_flag("--json");
     jobs.emplace(app);
+    override.emplace(app);
   }
 };
 
@@ -68,6 +71,7 @@ Result<Command> ParseCommandLine(const std::vector<std::string>& arguments, cons
   }
 
   if (line.jobs->parsed()) return line.jobs->Read(surroundings);
+  if (line.override->parsed()) return line.override->Read(surroundings);
   const CLI::App& app = chosen();
   const bool serves = &app == line.serve;
   const bool checks = &app == line.check;
@@ -86,9 +90,9 @@ Result<Command> ParseCommandLine(const std::vector<std::string>& arguments, cons
     if (Has(app, "--version") && app.remaining().empty()) return Version{false};
     const std::vector<std::string> rest = app.remaining();
     if (rest.empty() || rest.front().starts_with('-')) {
-      return Misuse({"say what to do: serve, config check, config sample, jobs or version"}, help);
+      return Misuse({"say what to do: serve, config check, config sample, jobs, override or version"}, help);
     }
-    const std::string_view near = Nearest(rest.front(), {"serve", "config", "jobs", "version"});
+    const std::string_view near = Nearest(rest.front(), {"serve", "config", "jobs", "override", "version"});
     return Misuse({"unknown command " + rest.front() + "; the nearest is " + std::string(near)}, help);
   }
   if (&app == line.config && app.remaining().empty()) {

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -14,8 +16,8 @@ namespace lazaret::config {
 
 // What the process ends with when the command line or the configuration cannot be used.
 inline constexpr int kUsageExitCode = 2;
-// ... and when all that is wrong is that there is no such job.
-inline constexpr int kUnknownJobExitCode = 3;
+// ... and when all that is wrong is that there is no such job or override.
+inline constexpr int kNotFoundExitCode = 3;
 
 // What the user asked for.
 struct Serve {
@@ -48,7 +50,27 @@ struct Jobs {
   std::uint64_t limit = 100;     // for kList
   std::vector<std::string> ids;  // for the others: at least one, each 8 to 64 lower-case hexadecimal digits
 };
-using Command = std::variant<Serve, ConfigCheck, ConfigSample, Jobs, Version, Help>;
+// When an override ends: so long from now, or at a time (RFC 3339 with milliseconds, in UTC).
+struct End {
+  milliseconds after{0};  // 0: `at` counts
+  std::string at;
+};
+// "90m", "2026-11-30", "2026-11-30T18:00Z" and with seconds and milliseconds; empty for anything else.
+std::optional<End> ParseEnd(std::string_view text);
+// `lazaret override ...`: ask the server of a data directory about its overrides.
+struct Overrides {
+  enum class Action { kAdd, kList, kRemove };
+  Action action;
+  std::filesystem::path data = {};
+  bool json = false;
+  std::vector<std::string> contents = {};  // SHA-256s in hex, or files: one for kAdd, at least one for kRemove
+  // For kAdd:
+  std::string verdict = {};  // "clean" or "infected"
+  std::string reason = {};   // not empty
+  std::string signature = {};
+  std::optional<End> end = std::nullopt;
+};
+using Command = std::variant<Serve, ConfigCheck, ConfigSample, Jobs, Overrides, Version, Help>;
 
 // `arguments` come without the name of the program. Reads the file that --config or LAZARET_CONFIG names, and nothing
 // else. The error is kMalformed; its `what` is the whole text for standard error, several lines with a newline at the

@@ -94,6 +94,7 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kPaths: return "/a,/b";
       case Kind::kClamdUnscannable: return "found";
       case Kind::kClamdReload: return "refuse";
+      case Kind::kCacheStale: return "serve-and-rescan";
       case Kind::kSignatureReload: return "drain";
       case Kind::kProbeEicar: return "require";
       case Kind::kEngine: return "clamd";
@@ -192,8 +193,9 @@ TEST(CommandLine, RefusesAFlagWithoutItsValue) {
 }
 
 TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
-  EXPECT_EQ(ErrorOf({}),
-            "lazaret: say what to do: serve, config check, config sample, jobs or version\nSee: lazaret --help\n");
+  EXPECT_EQ(
+      ErrorOf({}),
+      "lazaret: say what to do: serve, config check, config sample, jobs, override or version\nSee: lazaret --help\n");
   EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
   EXPECT_EQ(ErrorOf({"config"}),
             "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");
@@ -270,6 +272,89 @@ TEST(CommandLine, ExplainsMisuseOfJobs) {
   EXPECT_THAT(ErrorOf({"jobs", "show", "01234567", "--threads", "1"}), HasSubstr("unknown option --threads"));
   EXPECT_THAT(ErrorOf({"jobs", "list", "--limt", "5"}, {{"LAZARET_FOO", "1"}}),
               testing::AllOf(HasSubstr("unknown option --limt; the nearest is --limit"), HasSubstr("LAZARET_FOO")));
+}
+
+Overrides OverridesOf(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "override");
+  const auto command = Parse(std::move(arguments));
+  if (command && std::holds_alternative<Overrides>(*command)) return std::get<Overrides>(*command);
+  ADD_FAILURE() << (command ? "something else" : command.error().what);
+  return {};
+}
+
+TEST(CommandLine, AddsListsAndRemovesOverrides) {
+  const Overrides plain = OverridesOf({"add", "./file", "clean", "--reason", "a word"});
+  EXPECT_EQ(plain.action, Overrides::Action::kAdd);
+  EXPECT_THAT(plain.contents, ElementsAre("./file"));
+  EXPECT_EQ(plain.verdict, "clean");
+  EXPECT_EQ(plain.reason, "a word");
+  EXPECT_EQ(plain.signature, "");
+  EXPECT_FALSE(plain.end);
+  EXPECT_FALSE(plain.json);
+  EXPECT_EQ(plain.data, Config{}.data);
+  const Overrides full = OverridesOf({"add", std::string(64, 'a'), "infected", "--reason=why", "--signature", "My.Name",
+                                      "--until", "2h", "--json", "--data", "/d"});
+  EXPECT_EQ(full.verdict, "infected");
+  EXPECT_EQ(full.signature, "My.Name");
+  ASSERT_TRUE(full.end);
+  EXPECT_EQ(full.end->after, std::chrono::hours(2));
+  EXPECT_TRUE(full.json);
+  EXPECT_EQ(full.data, "/d");
+  EXPECT_TRUE(OverridesOf({"list", "--json"}).json);
+  EXPECT_THAT(OverridesOf({"remove", "a", "b"}).contents, ElementsAre("a", "b"));
+  EXPECT_THAT(TextOf<Help>({"override", "add", "--help"}), StartsWith("lazaret override - "));
+}
+
+TEST(CommandLine, ExplainsMisuseOfOverrides) {
+  EXPECT_THAT(ErrorOf({"override"}), HasSubstr("say what to do: override add, override list or override remove\n"));
+  EXPECT_THAT(ErrorOf({"override", "ad"}), HasSubstr("unknown command override ad; the nearest is add"));
+  EXPECT_THAT(ErrorOf({"override", "add", "--reason", "x"}), HasSubstr("say which content"));
+  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean"}), HasSubstr("--reason: say why"));
+  EXPECT_THAT(ErrorOf({"override", "remove"}), HasSubstr("say which content"));
+  EXPECT_THAT(ErrorOf({"override", "list", "f"}), HasSubstr("unexpected argument f"));
+  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--signature", "S"}),
+              HasSubstr("--signature"));
+  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--untl", "2h"}),
+              HasSubstr("the nearest is --until"));
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"f"}, {"f", "unscannable"}, {"f", "g", "clean"}, {"clean", "f"}}) {
+    std::vector<std::string> arguments = {"override", "add", "--reason", "x"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    EXPECT_THAT(ErrorOf(arguments), HasSubstr("say one content, then what it is")) << words.size();
+  }
+  EXPECT_THAT(ErrorOf({"override", "add", "f", "clean", "--reason", "x", "--until", "tomorrow"}),
+              HasSubstr("--until: tomorrow is neither a time"));
+}
+
+TEST(ParseEnd, KnowsTimesAndDurations) {
+  EXPECT_EQ(ParseEnd("1ms")->after, milliseconds(1));
+  EXPECT_EQ(ParseEnd("3650d")->after, std::chrono::days(3650));
+  EXPECT_EQ(ParseEnd("2026-11-30")->at, "2026-11-30T00:00:00.000Z");
+  EXPECT_EQ(ParseEnd("2026-11-30T18:05Z")->at, "2026-11-30T18:05:00.000Z");
+  EXPECT_EQ(ParseEnd("2026-11-30T18:05:09Z")->at, "2026-11-30T18:05:09.000Z");
+  EXPECT_EQ(ParseEnd("2026-11-30T18:05:09.123Z")->at, "2026-11-30T18:05:09.123Z");
+  for (const char* text : {"",
+                           "0s",
+                           "3651d",
+                           "5",
+                           "-5s",
+                           "99999999999999999999d",
+                           "2026",
+                           "2026-11",
+                           "2026-11-31",
+                           "2026-13-01",
+                           "2026-11-30Z",
+                           "2026-11-30T",
+                           "2026-11-30T18Z",
+                           "2026-11-30T18:05",
+                           "2026-11-30T18:05:09",
+                           "2026-11-30T18:05:09.1Z",
+                           "2026-11-30T24:00Z",
+                           "2026-11-30 18:05Z",
+                           "2026-11-30T18:05:09+01:00",
+                           "2026-11-30T18:05:09.1234Z"}) {
+    EXPECT_FALSE(ParseEnd(text)) << text;
+  }
 }
 
 TEST(CommandLine, PrintsVersions) {

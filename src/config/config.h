@@ -51,6 +51,9 @@ enum class ProbeEicar { kAuto, kRequire, kIgnore };
 enum class ClamdUnscannable { kError, kFound };
 enum class ClamdReload { kAccept, kRefuse };
 
+// Whether a clean verdict of earlier signatures may answer a scan, while the content is scanned again.
+enum class CacheStale { kStrict, kServeAndRescan };
+
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 inline constexpr std::uint64_t kGiB = 1024 * kMiB;
@@ -132,7 +135,13 @@ struct Config {
     std::uint64_t memory_entries = 100'000;
     milliseconds max_age = std::chrono::days(30);
     milliseconds passing_age = seconds(60);
+    CacheStale stale = CacheStale::kStrict;
+    milliseconds stale_age = std::chrono::days(2);
     friend bool operator==(const Cache&, const Cache&) = default;
+  };
+  struct Override {
+    std::uint64_t max_entries = 10'000;
+    friend bool operator==(const Override&, const Override&) = default;
   };
   struct Http {
     std::uint64_t socket_mode = 0660;
@@ -214,6 +223,7 @@ struct Config {
   Queue queue;
   Content content;
   Cache cache;
+  Override override;
   Http http;
   Clamd clamd;
   Jobs jobs;

@@ -158,6 +158,14 @@ constexpr std::array kFields = {
           "How long a verdict is remembered."},
     Field{"cache.passing_age", "", Kind::kDuration, +[](C& c) { return &c.cache.passing_age; }, 0, kDay,
           "How long a verdict is remembered that a crash, a time-out or a lack of space caused."},
+    Field{"cache.stale", "", Kind::kCacheStale, +[](C& c) { return &c.cache.stale; }, 0, 0,
+          "Whether a clean verdict of earlier signatures may answer POST /v1/scan, marked \"fresh\": false, while the "
+          "content is scanned again."},
+    Field{"cache.stale_age", "", Kind::kDuration, +[](C& c) { return &c.cache.stale_age; }, kSecond, 365 * kDay,
+          "How old such a verdict may be."},
+
+    Field{"override.max_entries", "", Kind::kCount, +[](C& c) { return &c.override.max_entries; }, 1, 100'000,
+          "Overrides (lazaret override) that may be in force at once."},
 
     Field{"http.socket_mode", "", Kind::kMode, +[](C& c) { return &c.http.socket_mode; }, 0, 0777,
           "Permission bits of the files of Unix sockets; who may write to one may connect."},
@@ -335,6 +343,7 @@ std::string Field::Allowed() const {
     case Kind::kClamdListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310";
+    case Kind::kCacheStale: return "strict or serve-and-rescan";
     case Kind::kLogFormat: return "text or json";
     case Kind::kLogLevel: return "debug, info, warning or error";
     case Kind::kTexts: return "up to " + ShowNumber(Kind::kCount, most) + ", separated by commas";
@@ -364,6 +373,7 @@ std::string_view Field::Placeholder() const {
     case Kind::kPath:
     case Kind::kPaths: return "PATH";
     case Kind::kClamdUnscannable:
+    case Kind::kCacheStale:
     case Kind::kClamdReload:
     case Kind::kSignatureReload:
     case Kind::kProbeEicar: return "WORD";

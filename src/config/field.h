@@ -32,6 +32,7 @@ enum class Kind {
   kClamdListen,
   kClamdUnscannable,
   kClamdReload,
+  kCacheStale,
   kSignatureReload,
   kProbeEicar,
 };
@@ -43,7 +44,8 @@ using Place =
                  std::vector<ListenAddress>* (*)(Config&), std::vector<std::string>* (*)(Config&),
                  EngineKind* (*)(Config&), Role* (*)(Config&), std::vector<ServerAddress>* (*)(Config&),
                  std::vector<std::filesystem::path>* (*)(Config&), ClamdUnscannable* (*)(Config&),
-                 ClamdReload* (*)(Config&), SignatureReload* (*)(Config&), ProbeEicar* (*)(Config&)>;
+                 ClamdReload* (*)(Config&), SignatureReload* (*)(Config&), ProbeEicar* (*)(Config&),
+                 CacheStale* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.

@@ -13,6 +13,9 @@ Usage:
   lazaret jobs show ID...              show all about a job
   lazaret jobs retry ID...             let a dead letter begin again
   lazaret jobs drop ID...              forget a job and its content
+  lazaret override add CONTENT clean|infected --reason TEXT    say what a content is, whatever is found in it
+  lazaret override list                show what is overridden
+  lazaret override remove CONTENT...   let the engine's word count again
   lazaret version [--json]             print the versions
   lazaret COMMAND --help               more about one command
 
@@ -23,7 +26,7 @@ Examples:
   lazaret serve --config lazaret.toml --listen 0.0.0.0:8484 --listen [::]:8484
 
 Exit status: 0 when all went well, 1 when the service or the command failed, 2 when the command line or the configuration
-is wrong, 3 when there is no such job.
+is wrong, 3 when there is no such job or override.
 )";
 
 const std::string_view kServeHelp =
@@ -113,6 +116,38 @@ content is kept (see lazaret jobs show).
 The commands talk to the service over control.sock in its data directory, which only the service's user and root may open.
 Exit status: 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong, 3 when
 there is no such job.
+)";
+
+const std::string_view kOverrideHelp =
+    R"(lazaret override - allow or deny a content by its SHA-256, whatever the engine finds in it.
+
+Usage:
+  lazaret override add CONTENT clean|infected --reason TEXT [OPTION]...
+  lazaret override list [OPTION]...
+  lazaret override remove CONTENT... [OPTION]...
+
+Examples:
+  lazaret override add ./invoice.pdf clean --reason "false alarm, ticket 4711" --until 7d
+  lazaret override add 275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f infected --reason "seen in mail"
+  lazaret override list --json | jq -r '.overrides[].id'
+  lazaret override remove ./invoice.pdf
+
+Options:
+  --reason TEXT      why, up to 500 bytes; it is shown with every answer and logged (add)
+  --until WHEN       when it ends by itself: 2026-11-30, 2026-11-30T18:00Z, or from now 90m, 12h, 7d (add)
+  --signature NAME   what an infected content is called; default Lazaret.Override (add)
+  --json             print the service's JSON, one line for each content for add and remove
+  --data DIR         the data directory of the service that is meant
+  --config FILE      take it from this file; LAZARET_CONFIG may name it, and LAZARET_DATA the directory itself
+  -h, --help         show this text
+
+CONTENT is a SHA-256, 64 hexadecimal digits, or a file, which is hashed here and not sent. An override answers every scan of
+this content before cache and engine, and is marked in the answer. A second one of the same content replaces the first.
+Services that share a Redis share their overrides: all of them know within seconds.
+
+The commands talk to the service over control.sock in its data directory, which only the service's user and root may open.
+Exit status: 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong, 3 when
+there is no such override.
 )";
 
 }  // namespace lazaret::config

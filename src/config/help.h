@@ -12,5 +12,6 @@ extern const std::string_view kConfigHelp;
 extern const std::string_view kSampleHelp;
 extern const std::string_view kVersionHelp;
 extern const std::string_view kJobsHelp;
+extern const std::string_view kOverrideHelp;
 
 }  // namespace lazaret::config

@@ -32,6 +32,8 @@ constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUns
     {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
 constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
     {{"accept", ClamdReload::kAccept}, {"refuse", ClamdReload::kRefuse}}};
+constexpr std::array<std::pair<std::string_view, CacheStale>, 2> kCacheStales = {
+    {{"strict", CacheStale::kStrict}, {"serve-and-rescan", CacheStale::kServeAndRescan}}};
 constexpr std::array<std::pair<std::string_view, SignatureReload>, 3> kSignatureReloads = {
     {{"auto", SignatureReload::kAuto}, {"beside", SignatureReload::kBeside}, {"drain", SignatureReload::kDrain}}};
 constexpr std::array<std::pair<std::string_view, ProbeEicar>, 3> kProbeEicars = {
@@ -295,6 +297,9 @@ struct Reader {
   std::expected<void, std::string> operator()(ClamdUnscannable* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kClamdUnscannables));
   }
+  std::expected<void, std::string> operator()(CacheStale* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kCacheStales));
+  }
   std::expected<void, std::string> operator()(ClamdReload* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kClamdReloads));
   }
@@ -338,6 +343,7 @@ struct Shower {
   std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(std::vector<std::filesystem::path>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(ClamdUnscannable* (*place)(Config&)) { return ShowName(*place(config), kClamdUnscannables); }
+  std::string operator()(CacheStale* (*place)(Config&)) { return ShowName(*place(config), kCacheStales); }
   std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
   std::string operator()(SignatureReload* (*place)(Config&)) { return ShowName(*place(config), kSignatureReloads); }
   std::string operator()(ProbeEicar* (*place)(Config&)) { return ShowName(*place(config), kProbeEicars); }

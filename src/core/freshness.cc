@@ -11,4 +11,8 @@ bool IsFresh(const EngineInfo& made, const EngineInfo& now, CacheSharing sharing
   return made.SameIdentity(now) || (sharing == CacheSharing::kFleet && IsNewerSet(made, now));
 }
 
+bool DiffersInSignaturesOnly(const EngineInfo& made, const EngineInfo& now) {
+  return made.profile == now.profile && made.test_set == now.test_set;
+}
+
 }  // namespace lazaret

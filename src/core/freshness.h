@@ -16,4 +16,8 @@ bool IsNewerSet(const EngineInfo& a, const EngineInfo& b);
 // that is being updated a newer signature set does, too; what cannot be compared does not, and is scanned again.
 bool IsFresh(const EngineInfo& made, const EngineInfo& now, CacheSharing sharing);
 
+// Whether a stale verdict that was made with `made` differs from one of `now` by nothing but the signatures: what the
+// same engine would have said with those of then.
+bool DiffersInSignaturesOnly(const EngineInfo& made, const EngineInfo& now);
+
 }  // namespace lazaret

@@ -54,5 +54,16 @@ TEST(IsFresh, NeverTakesTheTestSetForANewerOne) {
   EXPECT_FALSE(FreshInFleet(newer, BuiltAt(kOlder, "old")));
 }
 
+TEST(DiffersInSignaturesOnly, FailsForAnotherProfileAndForTheTestSet) {
+  EXPECT_TRUE(DiffersInSignaturesOnly(BuiltAt(kOlder, "old"), BuiltAt(kNewer, "new")));
+  EXPECT_TRUE(DiffersInSignaturesOnly(BuiltAt(std::nullopt, "old"), BuiltAt(std::nullopt, "new")));
+  EngineInfo other = BuiltAt(kOlder, "old");
+  other.profile = SampleDigest(1);
+  EXPECT_FALSE(DiffersInSignaturesOnly(other, BuiltAt(kNewer, "new")));
+  EngineInfo test_set = BuiltAt(kOlder, "old");
+  test_set.test_set = true;
+  EXPECT_FALSE(DiffersInSignaturesOnly(test_set, BuiltAt(kNewer, "new")));
+}
+
 }  // namespace
 }  // namespace lazaret

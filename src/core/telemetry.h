@@ -26,6 +26,11 @@ class Telemetry {
   virtual void OnRequest(std::string_view /*route*/, int /*status*/, std::chrono::duration<double> /*took*/) {}
   virtual void OnVerdict(VerdictKind, Reason, bool /*cached*/) {}
   virtual void OnCacheLookup(CacheResult) {}
+  // An override answered, as if it were a verdict of this kind.
+  virtual void OnOverridden(VerdictKind) {}
+  // A verdict of earlier signatures answered while the content is scanned again; then, what that said.
+  virtual void OnStaleServed() {}
+  virtual void OnRescanned(VerdictKind) {}
   virtual void OnCacheWriteFailed() {}
   virtual void OnScan(std::chrono::duration<double> /*in_engine*/, std::uint64_t /*bytes*/) {}
   virtual void OnCoalesced() {}

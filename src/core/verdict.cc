@@ -26,6 +26,7 @@ std::string_view ToString(Reason reason) {
     case Reason::kEngineError: return "engine-error";
     case Reason::kEngineCrashed: return "engine-crashed";
     case Reason::kContentLost: return "content-lost";
+    case Reason::kOverridden: return "overridden";
   }
   throw std::logic_error("reason of no kind");
 }
@@ -57,7 +58,7 @@ Verdict Verdict::Unscannable(ScanRecord record, Reason reason, std::string detai
 Result<Verdict> Verdict::Restore(ScanRecord record, VerdictKind kind, Reason reason,
                                  std::vector<std::string> signatures, std::string detail) {
   const bool has_reason = reason != Reason::kNone;
-  if (reason > Reason::kContentLost) return Fail(Errc::kCorrupt, "stored verdict has an unknown reason");
+  if (reason > Reason::kOverridden) return Fail(Errc::kCorrupt, "stored verdict has an unknown reason");
   if (record.engine == nullptr) return Fail(Errc::kCorrupt, "stored verdict has no engine");
   switch (kind) {
     case VerdictKind::kClean:
@@ -79,7 +80,8 @@ bool Verdict::IsPassing() const {
     case Reason::kTemporarySpace:
     case Reason::kEngineError:
     case Reason::kEngineCrashed:
-    case Reason::kContentLost: return true;
+    case Reason::kContentLost:
+    case Reason::kOverridden: return true;
     case Reason::kNone:
     case Reason::kEncrypted:
     case Reason::kLimitExceeded:

@@ -29,7 +29,7 @@ struct EngineInfo {
   std::string signature_label;      // "daily 28129, main 63, 3d1f0a2b"
   std::optional<WallTime> built_at;  // of the newest database; empty when the databases do not say
   std::uint64_t signatures = 0;
-  bool test_set = false;            // the built-in EICAR set: not fit for use
+  bool test_set = false;  // the built-in EICAR set: not fit for use
 
   // Of the engine that runs now, not kept by stores.
   std::vector<DatabaseVersion> databases;
@@ -56,6 +56,7 @@ enum class Reason : std::uint8_t {
   kEngineError = 6,
   kEngineCrashed = 7,
   kContentLost = 8,  // it was damaged or lost while it waited: nothing was scanned
+  kOverridden = 9,   // an override answered for it when its turn came: nothing was scanned
 };
 
 std::string_view ToString(VerdictKind kind);  // "clean", "infected", "unscannable"
@@ -66,7 +67,7 @@ struct ScanRecord {
   EngineInfoPtr engine;  // never null
   std::uint64_t size;    // of the content, bytes
   WallTime scanned_at;
-  double scan_ms;        // time in the engine
+  double scan_ms;  // time in the engine
 };
 
 // What an engine found out about one content. Immutable. There is no default verdict: each kind is made by its own
@@ -93,8 +94,7 @@ class Verdict {
   bool IsPassing() const;
 
  private:
-  Verdict(ScanRecord record, VerdictKind kind, Reason reason, std::vector<std::string> signatures,
-          std::string detail);
+  Verdict(ScanRecord record, VerdictKind kind, Reason reason, std::vector<std::string> signatures, std::string detail);
 
   ScanRecord record_;
   VerdictKind kind_;

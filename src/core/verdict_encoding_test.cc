@@ -42,7 +42,7 @@ TEST(VerdictEncoding, RoundTripsEveryKind) {
 }
 
 TEST(VerdictEncoding, RoundTripsEveryReason) {
-  for (int number = 1; number <= static_cast<int>(Reason::kContentLost); ++number) {
+  for (int number = 1; number <= static_cast<int>(Reason::kOverridden); ++number) {
     ExpectRoundTrip(Verdict::Unscannable(SampleRecord(FakeClock()), static_cast<Reason>(number), "why"));
   }
 }

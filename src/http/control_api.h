@@ -9,6 +9,7 @@
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/job_endpoint.h"
+#include "http/override_endpoint.h"
 #include "http/router.h"
 
 namespace lazaret::http {
@@ -18,7 +19,7 @@ namespace lazaret::http {
 // the routes of all of them together.
 class ControlApi final : public Handler {
  public:
-  ControlApi(JobQueue& jobs, const Clock& clock, Log& log, Telemetry& telemetry);
+  ControlApi(JobQueue& jobs, OverrideEndpoint::Parts overrides, const Clock& clock, Log& log, Telemetry& telemetry);
 
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
@@ -27,7 +28,10 @@ class ControlApi final : public Handler {
   Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
+  std::vector<Route> AllRoutes();
+
   JobEndpoint jobs_;
+  OverrideEndpoint overrides_;
   Router router_;
 };
 

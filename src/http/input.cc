@@ -50,6 +50,16 @@ void Input::Consume(std::size_t bytes) {
   }
 }
 
+std::optional<uid_t> Input::PeerUser() const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (!socket_.is_open() || ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return std::nullopt;
+  }
+  // What the kernel says of a socket without such a peer.
+  return peer.uid == static_cast<uid_t>(-1) ? std::nullopt : std::optional(peer.uid);
+}
+
 void Input::Park() {
   if (buffer_ == nullptr) return;
   parked_.assign(buffer_->data() + begin_, end_ - begin_);

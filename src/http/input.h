@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +81,8 @@ class Input {
   aio::Task<Result<void>> More();
   // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
   void Park();
+  // The user whose process is at the other end of a Unix socket (SO_PEERCRED, unix(7)); empty for any other.
+  std::optional<uid_t> PeerUser() const;
   // Returns when the client has closed the connection, or its sending half of it.
   aio::Task<> UntilClosed();
 

@@ -11,6 +11,7 @@
 #include "http/control_api.h"
 #include "http/sample_exchange.h"
 #include "http/sample_jobs.h"
+#include "http/sample_overrides.h"
 
 namespace lazaret::http {
 namespace {
@@ -51,7 +52,9 @@ class JobEndpointTest : public testing::Test {
   FakeClock clock_;
   Log log_{LogFormat::kText, LogLevel::kError};
   Telemetry telemetry_;
-  ControlApi api_{jobs_, clock_, log_, telemetry_};
+  OverrideBoard board_{clock_, log_};
+  SampleOverrides overrides_{board_};
+  ControlApi api_{jobs_, {.store = overrides_, .board = board_, .node = {}}, clock_, log_, telemetry_};
 };
 
 TEST(ParseJobFilter, KnowsStateAndLimit) {
@@ -163,7 +166,8 @@ TEST_F(JobEndpointTest, SaysThatTheQueueCannotBeReached) {
 
 TEST_F(JobEndpointTest, HasANameForEveryRoute) {
   EXPECT_THAT(ControlApi::Routes(),
-              ElementsAre("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/retry", "unknown", "bad-head"));
+              ElementsAre("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/retry", "/v1/overrides", "/v1/overrides/{id}",
+                          "unknown", "bad-head"));
   EXPECT_EQ(Ask("PUT", Path(1)).headers.front().second, "GET, HEAD, DELETE");
 }
 

@@ -20,9 +20,7 @@ struct ScanBatch::State {
 };
 
 ScanBatch::ScanBatch(ScanService& service, aio::TaskGroup& tasks, std::size_t most_at_once)
-    : tasks_(tasks),
-      most_at_once_(most_at_once),
-      state_(std::make_shared<State>(service, tasks.executor())) {}
+    : tasks_(tasks), most_at_once_(most_at_once), state_(std::make_shared<State>(service, tasks.executor())) {}
 
 ScanBatch::~ScanBatch() {
   for (const auto& cancel : cancels_) cancel();
@@ -55,8 +53,8 @@ aio::Task<> ScanBatch::UntilAtMost(std::size_t running) {
 aio::Task<Result<void>> ScanBatch::Add(std::string name, ContentPtr content, SteadyTime deadline) {
   const std::size_t index = state_->entries.size();
   state_->entries.push_back({content->digest(), std::move(name), std::nullopt});
-  if (VerdictPtr verdict = co_await state_->service.FindFresh(content->digest())) {
-    state_->entries[index].answer = Answer{std::move(verdict), true, true};
+  if (auto known = co_await state_->service.FindKnown(content)) {
+    state_->entries[index].answer = std::move(known);
     co_return Result<void>();
   }
   co_await UntilAtMost(most_at_once_ - 1);

@@ -57,15 +57,14 @@ aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
 aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions& options) {
   const auto respond = [&](const Digest& id, const Answer& answer) {
     return Response{
-        .status = options.StatusFor(*answer.verdict), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
+        .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
   };
   const auto claimed = Upload::ClaimedDigest(exchange);
   if (!claimed) co_return Problem(400, "bad-digest", claimed.error().what);
   if (auto refused = upload_.RefuseTooLarge(exchange)) co_return *std::move(refused);
   if (*claimed) {
     // A claimed digest is only ever looked up: whoever knows it may know its verdict.
-    if (VerdictPtr verdict = co_await service_.FindFresh(**claimed))
-      co_return respond(**claimed, {verdict, true, true});
+    if (const auto known = co_await service_.FindFresh(**claimed)) co_return respond(**claimed, *known);
   }
   const std::uint64_t expected_size = exchange.body.length().value_or(0);
   if (const auto admitted = service_.CheckAdmission(expected_size); !admitted) {
@@ -76,7 +75,7 @@ aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions
   auto content = co_await upload_.ReceiveFile(exchange, *claimed);
   if (!content) co_return std::move(content).error();
   const Digest id = (*content)->digest();
-  if (VerdictPtr verdict = co_await service_.FindFresh(id)) co_return respond(id, {verdict, true, true});
+  if (const auto known = co_await service_.FindKnown(*content)) co_return respond(id, *known);
   exchange.body.Release();
   auto answer = co_await exchange.UnlessClientLeaves(
       service_.Scan(*std::move(content), clock_.SteadyNow() + settings_.request_timeout));
@@ -101,7 +100,7 @@ aio::Task<Response> ScanEndpoint::ScanForm(Exchange& exchange, const ScanOptions
   for (const ScanBatch::Entry& entry : **entries) {
     if (&entry != &(*entries)->front()) response.body += ",\n";
     response.body += ScanJson(entry.id, entry.name, *entry.answer);
-    response.status = std::max(response.status, options.StatusFor(*entry.answer->verdict));
+    response.status = std::max(response.status, options.StatusFor(entry.answer->kind()));
   }
   response.body += "]}\n";
   co_return response;

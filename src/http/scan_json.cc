@@ -1,10 +1,12 @@
 #include "http/scan_json.h"
 
 #include <iterator>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "http/override_json.h"
 
 namespace lazaret::http {
 namespace {
@@ -19,6 +21,17 @@ std::string_view ToString(ScanStatus status) {
   return "unknown";
 }
 
+void AppendSignatures(std::string& out, std::span<const std::string> names) {
+  auto to = std::back_inserter(out);
+  out += R"(,"signatures":[)";
+  bool first = true;
+  for (const std::string& name : names) {
+    fmt::format_to(to, R"({}"{}")", first ? "" : ",", EscapeJson(name));
+    first = false;
+  }
+  out += ']';
+}
+
 void AppendVerdict(std::string& out, const Verdict& verdict) {
   auto to = std::back_inserter(out);
   fmt::format_to(to, R"(,"verdict":"{}")", lazaret::ToString(verdict.kind()));
@@ -26,13 +39,12 @@ void AppendVerdict(std::string& out, const Verdict& verdict) {
     fmt::format_to(to, R"(,"reason":"{}")", lazaret::ToString(verdict.reason()));
     if (!verdict.detail().empty()) fmt::format_to(to, R"(,"detail":"{}")", EscapeJson(verdict.detail()));
   }
-  out += R"(,"signatures":[)";
-  bool first = true;
-  for (const std::string& name : verdict.signatures()) {
-    fmt::format_to(to, R"({}"{}")", first ? "" : ",", EscapeJson(name));
-    first = false;
-  }
-  out += ']';
+  AppendSignatures(out, verdict.signatures());
+}
+
+void AppendOverridden(std::string& out, const Override& entry) {
+  fmt::format_to(std::back_inserter(out), R"(,"verdict":"{}")", lazaret::ToString(entry.kind));
+  AppendSignatures(out, std::span(&entry.signature, entry.kind == VerdictKind::kInfected ? 1 : 0));
 }
 
 }  // namespace
@@ -57,9 +69,17 @@ std::string ScanJson(const Digest& id, std::string_view name, const ScanState& s
   out.reserve(512);
   auto to = std::back_inserter(out);
   fmt::format_to(to, R"({{"id":"{}","status":"{}")", id.Hex(), ToString(state.status));
-  if (state.answer) AppendVerdict(out, *state.answer->verdict);
+  const Override* const overriding = state.answer ? state.answer->overriding.get() : nullptr;
+  if (overriding != nullptr) {
+    AppendOverridden(out, *overriding);
+  } else if (state.answer) {
+    AppendVerdict(out, *state.answer->verdict);
+  }
   if (!name.empty()) fmt::format_to(to, R"(,"name":"{}")", EscapeJson(name));
-  if (state.answer) {
+  if (overriding != nullptr) {
+    fmt::format_to(to, R"(,"cached":{},"fresh":{},"override":{})", state.answer->cached, state.answer->fresh,
+                   OverrideJson(*overriding));
+  } else if (state.answer) {
     const ScanRecord& record = state.answer->verdict->record();
     fmt::format_to(to, R"(,"size":{},"cached":{},"fresh":{},"scanned_at":"{}","scan_ms":{:.1f},"engine":{})",
                    record.size, state.answer->cached, state.answer->fresh, FormatRfc3339(record.scanned_at),

@@ -37,8 +37,8 @@ Result<int> StatusOr200(const wire::Query& query, std::string_view name) {
 
 }  // namespace
 
-int ScanOptions::StatusFor(const Verdict& verdict) const {
-  switch (verdict.kind()) {
+int ScanOptions::StatusFor(VerdictKind kind) const {
+  switch (kind) {
     case VerdictKind::kClean: return 200;
     case VerdictKind::kInfected: return infected_status;
     case VerdictKind::kUnscannable: break;

@@ -19,7 +19,7 @@ struct ScanOptions {
   int unscannable_status = 200;
   std::string name;
 
-  int StatusFor(const Verdict& verdict) const;
+  int StatusFor(VerdictKind kind) const;
 };
 
 // What the query of a submit asks for.

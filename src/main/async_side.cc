@@ -14,10 +14,11 @@ namespace {
 constexpr seconds kOpenPause{5};
 
 // What a client of a callback gets. A verdict that passes is only delivered when its job was given up.
-std::string CallbackBody(const ScanService& scans, const Delivery& delivery) {
-  ScanState state{.status = ScanStatus::kDone,
-                  .answer = Answer{delivery.verdict, false, scans.IsFresh(*delivery.verdict)},
-                  .dead_letter = delivery.verdict->IsPassing()};
+std::string CallbackBody(ScanService& scans, const Delivery& delivery) {
+  const bool is_dead = delivery.verdict->IsPassing() && delivery.verdict->reason() != Reason::kOverridden;
+  Answer answer = scans.AnswerWith(delivery.id, delivery.verdict, false);
+  const bool is_overridden = answer.overriding != nullptr;
+  ScanState state{.status = ScanStatus::kDone, .answer = std::move(answer), .dead_letter = is_dead && !is_overridden};
   return http::ScanJson(delivery.id, delivery.callback.name, state);
 }
 

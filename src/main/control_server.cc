@@ -12,8 +12,9 @@ constexpr std::size_t kMostConnections = 64;
 std::filesystem::path ControlSocketIn(const std::filesystem::path& data) { return data / "control.sock"; }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::Listen(const std::filesystem::path& data, JobQueue& jobs,
+                                                             http::OverrideEndpoint::Parts overrides,
                                                              const Clock& clock, Log& log, Telemetry& telemetry) {
-  std::unique_ptr<ControlServer> control(new ControlServer(jobs, clock, log, telemetry));
+  std::unique_ptr<ControlServer> control(new ControlServer(jobs, std::move(overrides), clock, log, telemetry));
   auto server = http::Server::Listen({.listen = {"unix:" + ControlSocketIn(data).native()},
                                       .socket_mode = 0600,
                                       .threads = 1,

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "aio/task.h"
 #include "base/clock.h"
@@ -22,15 +23,17 @@ class ControlServer {
  public:
   // `data` is the absolute path of the data directory, which the caller owns. Fails as http::Server::Listen does.
   static Result<std::unique_ptr<ControlServer>> Listen(const std::filesystem::path& data, JobQueue& jobs,
-                                                       const Clock& clock, Log& log, Telemetry& telemetry);
+                                                       http::OverrideEndpoint::Parts overrides, const Clock& clock,
+                                                       Log& log, Telemetry& telemetry);
 
   void Start() { server_->Start(); }
   // Removes the socket, answers what is under way, at most until `deadline`, and ends the thread. Any executor.
   aio::Task<> Stop(SteadyTime deadline);
 
  private:
-  ControlServer(JobQueue& jobs, const Clock& clock, Log& log, Telemetry& telemetry)
-      : api_(jobs, clock, log, telemetry) {}
+  ControlServer(JobQueue& jobs, http::OverrideEndpoint::Parts overrides, const Clock& clock, Log& log,
+                Telemetry& telemetry)
+      : api_(jobs, std::move(overrides), clock, log, telemetry) {}
 
   http::ControlApi api_;
   std::unique_ptr<http::Server> server_;

@@ -3,7 +3,6 @@
 #include <boost/json/object.hpp>
 
 #include <string>
-#include <string_view>
 
 #include "base/clock.h"
 
@@ -16,14 +15,5 @@ std::string JobTable(const boost::json::object& list, WallTime now);
 
 // All about one job, a line each.
 std::string JobDetails(const boost::json::object& job, WallTime now);
-
-// "45s", "3m", "2h", "5d" since `time`; "0s" when that is to come.
-std::string Age(WallTime time, WallTime now);
-
-// "68B", "1.5KiB", "12MiB".
-std::string ShortSize(std::uint64_t bytes);
-
-// `text` without what a terminal would obey: notes and names may hold bytes from scanned files.
-std::string Printable(std::string_view text);
 
 }  // namespace lazaret

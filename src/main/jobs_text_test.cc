@@ -1,4 +1,6 @@
 #include "main/jobs_text.h"
+#include "main/override_text.h"
+#include "main/text.h"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>

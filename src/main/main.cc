@@ -10,6 +10,7 @@
 
 #include "config/command_line.h"
 #include "main/jobs_command.h"
+#include "main/override_command.h"
 #include "main/serve.h"
 
 namespace {
@@ -24,6 +25,7 @@ struct Runner {
   int operator()(const lazaret::config::ConfigCheck& check) const { return Print(check.text, check.exit_code); }
   int operator()(const lazaret::config::ConfigSample& sample) const { return Print(sample.text, 0); }
   int operator()(const lazaret::config::Jobs& jobs) const { return lazaret::RunJobs(jobs); }
+  int operator()(const lazaret::config::Overrides& overrides) const { return lazaret::RunOverrides(overrides); }
   int operator()(const lazaret::config::Help& help) const { return Print(help.text, 0); }
   int operator()(const lazaret::config::Version& version) const {
     return Print(version.json ? fmt::format("{{\"name\":\"lazaret\",\"version\":\"{}\"}}\n", LAZARET_VERSION)

@@ -36,6 +36,7 @@
 #include "main/control_server.h"
 #include "main/data_directory.h"
 #include "main/engine_side.h"
+#include "main/override_side.h"
 #include "main/settings.h"
 #include "main/shared_side.h"
 #include "metrics/metrics.h"
@@ -81,6 +82,10 @@ class App {
       if (!shared) return std::unexpected(shared.error());
       shared_ = *std::move(shared);
     }
+    auto overrides = RunUntilReady(
+        OverrideSide::Open({config_, data_.path(), shared_.get(), disk_, io_.get_executor(), clock_, log_}));
+    if (!overrides) return std::unexpected(overrides.error());
+    overrides_ = *std::move(overrides);
     MakeScanning();
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
@@ -100,7 +105,7 @@ class App {
     auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_});
     if (!clamd) return std::unexpected(clamd.error());
     clamd_ = *std::move(clamd);
-    auto control = ControlServer::Listen(data_.path(), queue_, clock_, log_, metrics_);
+    auto control = ControlServer::Listen(data_.path(), queue_, overrides_->ForOperator(), clock_, log_, metrics_);
     if (!control) return std::unexpected(control.error());
     control_ = *std::move(control);
     AddGauges();
@@ -112,6 +117,7 @@ class App {
     LogStart();
     engine_->Start();
     if (shared_ != nullptr) shared_->Start(engine_->engine());
+    overrides_->Start();
     async_->Start();
     server_->Start();
     clamd_->Start();
@@ -136,8 +142,9 @@ class App {
         });
     engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
                                 board_, [this] { return shared_->NewestEngine(); }});
-    service_ = std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
-                                             io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk());
+    service_ =
+        std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
+                                      io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk(), &overrides_->board());
   }
 
   // A server without an engine hands scans to the queue, which makes one job of the same content.
@@ -186,6 +193,7 @@ class App {
                             .cache_entries = CacheEntries(),
                             .jobs = [this] { return async_->jobs().Counts(); },
                             .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+                            .overrides = [this] { return static_cast<double>(overrides_->board().size()); },
                             .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
                             .engine = [this] { return engine_->engine().Current(); }})),
         clock_, LAZARET_VERSION);
@@ -211,6 +219,7 @@ class App {
     async_->StopTaking();
     co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
     co_await control_->Stop(deadline);
+    co_await overrides_->Stop();
     co_await async_->Stop(deadline);
     co_await service_->Drain(clock_.SteadyNow());
     co_await async_->Close();
@@ -231,6 +240,7 @@ class App {
   std::unique_ptr<SharedSide> shared_;                          // null for a server of its own,
   std::unique_ptr<embedded::SqliteVerdictCache> own_verdicts_;  // which has these
   std::unique_ptr<embedded::MemoryVerdictCache> verdicts_;
+  std::unique_ptr<OverrideSide> overrides_;
   LateJobQueue queue_;
   DoneBoard board_;
   std::unique_ptr<EngineSide> engine_;

@@ -189,8 +189,11 @@ ScanServiceSettings MakeServiceSettings(const config::Config& config) {
                     .small_size = config.queue.small_size},
           // Workers keep to it; who waits for them waits as long as the client does.
           .scan_deadline = config.EngineInUse() == config::EngineKind::kWorkers ? config.http.request_timeout
-                                                                                 : config.engine.deadline,
-          .sharing = config.IsShared() ? CacheSharing::kFleet : CacheSharing::kNobody};
+                                                                                : config.engine.deadline,
+          .sharing = config.IsShared() ? CacheSharing::kFleet : CacheSharing::kNobody,
+          .stale = config.cache.stale == config::CacheStale::kServeAndRescan ? StalePolicy::kServeAndRescan
+                                                                             : StalePolicy::kStrict,
+          .stale_age = config.cache.stale_age};
 }
 
 static JobPolicy MakeJobPolicy(const config::Config& config) {

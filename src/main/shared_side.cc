@@ -13,6 +13,7 @@
 #include "aio/task_group.h"
 #include "base/exception.h"
 #include "fleet/fleet.h"
+#include "fleet/overrides.h"
 #include "fleet/redis_job_queue.h"
 #include "fleet/scan_claims.h"
 #include "fleet/redis_checkup.h"
@@ -101,12 +102,20 @@ class RedisSide final : public SharedSide {
 
   VerdictCache& verdicts() override { return verdicts_; }
   ScanClaims& claims() override { return claims_; }
+  const std::string& node() const override { return host_; }
+
+  std::unique_ptr<OverrideStore> Overrides(OverrideBoard& board) override {
+    return std::make_unique<fleet::RedisOverrides>(
+        *client_, board,
+        fleet::RedisOverrides::Settings{.max_entries = parts_.config.override.max_entries, .node = id_}, parts_.clock,
+        parts_.log);
+  }
 
   OpenJobStore Jobs(DoneBoard& board) override {
     return [this, &board]() -> aio::Task<Result<std::unique_ptr<JobStore>>> {
-      auto opened = co_await fleet::RedisJobQueue::Open(MakeRedisQueueSettings(parts_.config, url_.mode, host_),
-                                                        *client_, parts_.disk, parts_.executor, parts_.clock,
-                                                        parts_.log);
+      auto opened =
+          co_await fleet::RedisJobQueue::Open(MakeRedisQueueSettings(parts_.config, url_.mode, host_), *client_,
+                                              parts_.disk, parts_.executor, parts_.clock, parts_.log);
       if (!opened) co_return std::unexpected(opened.error());
       co_return std::make_unique<RedisJobStore>(*std::move(opened), board, parts_.executor, parts_.log);
     };
@@ -125,10 +134,9 @@ class RedisSide final : public SharedSide {
 
   void Start(const Engine& engine) override {
     engine_ = &engine;
-    parts_.log.Info("sharing verdicts and jobs", {{"redis", url_.Describe()},
-                                                  {"role", ToString(parts_.config.role)},
-                                                  {"node", id_},
-                                                  {"host", host_}});
+    parts_.log.Info(
+        "sharing verdicts and jobs",
+        {{"redis", url_.Describe()}, {"role", ToString(parts_.config.role)}, {"node", id_}, {"host", host_}});
     fleet_.Start();
     tasks_.Spawn(Advise());
   }

@@ -10,6 +10,8 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "core/engine.h"
+#include "core/override_board.h"
+#include "core/override_store.h"
 #include "core/scan_claims.h"
 #include "core/verdict_cache.h"
 #include "main/job_store.h"
@@ -35,6 +37,10 @@ class SharedSide {
 
   virtual VerdictCache& verdicts() = 0;
   virtual ScanClaims& claims() = 0;
+  // Those in Redis, of which `board` is told; it and this side must outlive the store.
+  virtual std::unique_ptr<OverrideStore> Overrides(OverrideBoard& board) = 0;
+  // What this server is called.
+  virtual const std::string& node() const = 0;
   // Those who wait on `board` hear of jobs that are finished on any server; it must outlive the queue.
   virtual OpenJobStore Jobs(DoneBoard& board) = 0;
   // Of the workers that are there; null while there is none. Any thread.

@@ -36,7 +36,7 @@ constexpr std::array kKnownStatuses = {200, 202, 400, 403, 404, 405, 406, 408, 4
 
 constexpr std::array kReasons = {Reason::kEncrypted,     Reason::kLimitExceeded,  Reason::kTimeout,
                                  Reason::kUnsupported,   Reason::kTemporarySpace, Reason::kEngineError,
-                                 Reason::kEngineCrashed, Reason::kContentLost};
+                                 Reason::kEngineCrashed, Reason::kContentLost,    Reason::kOverridden};
 constexpr std::array<std::pair<CacheResult, const char*>, 4> kCacheResults = {{{CacheResult::kHit, "hit"},
                                                                                {CacheResult::kMiss, "miss"},
                                                                                {CacheResult::kStale, "stale"},
@@ -119,6 +119,12 @@ struct Metrics::Series {
       AddVerdict(VerdictKind::kInfected, Reason::kNone, cached);
       for (const Reason reason : kReasons) AddVerdict(VerdictKind::kUnscannable, reason, cached);
     }
+    for (const VerdictKind kind : {VerdictKind::kClean, VerdictKind::kInfected, VerdictKind::kUnscannable}) {
+      const std::string name(ToString(kind));
+      rescans.at(static_cast<std::size_t>(kind)) = &rescan_family.Add({{"verdict", name}});
+      if (kind == VerdictKind::kUnscannable) continue;
+      overridden.at(static_cast<std::size_t>(kind)) = &override_family.Add({{"verdict", name}});
+    }
     for (const auto& [result, name] : kCacheResults) {
       lookups[static_cast<std::size_t>(result)] = &lookup_family.Add({{"result", name}});
     }
@@ -154,6 +160,14 @@ struct Metrics::Series {
       Counters(registry, "lazaret_verdicts_total", "Verdicts given; reason says why a content is unscannable.");
   CounterFamily& lookup_family =
       Counters(registry, "lazaret_cache_lookups_total", "Look-ups in the verdict cache; stale: by older signatures.");
+  CounterFamily& override_family =
+      Counters(registry, "lazaret_override_answers_total", "Answers that an override gave in place of a verdict.");
+  Counter& stale_served = Counters(registry, "lazaret_stale_answers_total",
+                                   "Clean verdicts of earlier signatures that answered while the content was scanned "
+                                   "again.")
+                              .Add({});
+  CounterFamily& rescan_family =
+      Counters(registry, "lazaret_rescans_total", "What contents were that had been answered by an earlier verdict.");
   Counter& cache_write_failures =
       Counters(registry, "lazaret_cache_write_failures_total", "Verdicts that the cache could not store.").Add({});
   Histogram& scan_duration = Histograms(registry, kScanDuration, "Time of a scan in the engine.").Add({}, Durations());
@@ -181,6 +195,8 @@ struct Metrics::Series {
   std::vector<std::unique_ptr<Route>> routes;  // the last one is "other"
   std::vector<std::pair<std::string, Counter*>> refusals;
   std::array<std::array<std::array<Counter*, 2>, kReasons.size() + 1>, 4> verdicts{};
+  std::array<Counter*, 4> overridden{};
+  std::array<Counter*, 4> rescans{};
   std::array<Counter*, kCacheResults.size()> lookups{};
   std::array<Counter*, kScannerEnds.size()> ends{};
   std::array<Counter*, kSignatureEvents.size()> signatures{};
@@ -262,6 +278,14 @@ void Metrics::OnVerdict(VerdictKind kind, Reason reason, bool cached) {
 }
 
 void Metrics::OnCacheLookup(CacheResult result) { series_->lookups.at(static_cast<std::size_t>(result))->Increment(); }
+
+void Metrics::OnOverridden(VerdictKind kind) {
+  if (Counter* const counter = series_->overridden.at(static_cast<std::size_t>(kind))) counter->Increment();
+}
+
+void Metrics::OnStaleServed() { series_->stale_served.Increment(); }
+
+void Metrics::OnRescanned(VerdictKind kind) { series_->rescans.at(static_cast<std::size_t>(kind))->Increment(); }
 
 void Metrics::OnCacheWriteFailed() { series_->cache_write_failures.Increment(); }
 

@@ -48,6 +48,9 @@ class Metrics final : public Telemetry {
   void OnRequest(std::string_view route, int status, std::chrono::duration<double> took) override;
   void OnVerdict(VerdictKind kind, Reason reason, bool cached) override;
   void OnCacheLookup(CacheResult result) override;
+  void OnOverridden(VerdictKind kind) override;
+  void OnStaleServed() override;
+  void OnRescanned(VerdictKind kind) override;
   void OnCacheWriteFailed() override;
   void OnScan(std::chrono::duration<double> in_engine, std::uint64_t bytes) override;
   void OnCoalesced() override;

@@ -84,7 +84,9 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
            R"(lazaret_cache_lookups_total{result="miss"})",
            R"(lazaret_cache_lookups_total{result="stale"})",
            R"(lazaret_cache_lookups_total{result="error"})",
-           "lazaret_cache_write_failures_total",
+           "lazaret_cache_write_failures_total", "lazaret_override_answers_total{verdict=\"clean\"}",
+           "lazaret_override_answers_total{verdict=\"infected\"}", "lazaret_stale_answers_total",
+           "lazaret_rescans_total{verdict=\"clean\"}",
            "lazaret_scan_duration_seconds_count",
            "clamav_scan_duration_seconds_count",
            "lazaret_scanned_bytes_total",
@@ -105,7 +107,7 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
     EXPECT_TRUE(series.contains(name)) << name;
   }
   EXPECT_EQ(std::ranges::count_if(series, [](const auto& s) { return s.first.starts_with("lazaret_verdicts_total"); }),
-            20);
+            22);
 }
 
 TEST(Metrics, CountsEachEventInItsSeries) {
@@ -118,6 +120,9 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   metrics.OnVerdict(VerdictKind::kUnscannable, Reason::kTimeout, false);
   metrics.OnCacheLookup(CacheResult::kStale);
   metrics.OnCacheWriteFailed();
+  metrics.OnOverridden(VerdictKind::kInfected);
+  metrics.OnStaleServed();
+  metrics.OnRescanned(VerdictKind::kUnscannable);
   metrics.OnScan(Time(0.3), 1000);
   metrics.OnScan(Time(400), 24);
   metrics.OnCoalesced();
@@ -149,6 +154,9 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   EXPECT_EQ(take(R"(lazaret_verdicts_total{cached="false",reason="timeout",verdict="unscannable"})"), 1);
   EXPECT_EQ(take(R"(lazaret_cache_lookups_total{result="stale"})"), 1);
   EXPECT_EQ(take("lazaret_cache_write_failures_total"), 1);
+  EXPECT_EQ(take("lazaret_override_answers_total{verdict=\"infected\"}"), 1);
+  EXPECT_EQ(take("lazaret_stale_answers_total"), 1);
+  EXPECT_EQ(take("lazaret_rescans_total{verdict=\"unscannable\"}"), 1);
   for (const std::string name : {"lazaret_scan_duration_seconds", "clamav_scan_duration_seconds"}) {
     EXPECT_EQ(take(name + R"(_bucket{le="0.25"})"), 0);
     EXPECT_EQ(take(name + R"(_bucket{le="0.5"})"), 1);

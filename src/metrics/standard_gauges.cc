@@ -71,6 +71,7 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
     });
   }
   add("lazaret_callbacks_waiting", "Callbacks that are due or will be tried again.", {}, sources.callbacks_waiting);
+  add("lazaret_overrides", "Overrides that are in force.", {}, sources.overrides);
   add("lazaret_long_polls", "Look-ups that are held until their scan is done.", {}, sources.long_polls);
   if (sources.jobs) {
     metrics.AddGauge("lazaret_jobs", "Submitted scans by their state.", [jobs = sources.jobs] {

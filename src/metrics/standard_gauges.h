@@ -40,6 +40,7 @@ struct GaugeSources {
   std::function<double()> cache_entries;
   std::function<JobCounts()> jobs;
   std::function<double()> callbacks_waiting;
+  std::function<double()> overrides;      // in force
   std::function<double()> long_polls;     // requests that are held until their scan is done
   std::function<EngineInfoPtr()> engine;  // null while it cannot scan
 };
@@ -48,7 +49,8 @@ struct GaugeSources {
 //   lazaret_queue_length, clamav_queue_length, lazaret_queue_oldest_wait_seconds, lazaret_scanners{state},
 //   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_clamd_connections,
 //   lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state},
-//   lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls and, from the
+//   lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls,
+//   lazaret_overrides and, from the
 //   engine, clamav_up, lazaret_signature_set_info{set,label,engine}, lazaret_signatures,
 //   lazaret_signature_set_built_timestamp_seconds and its twin clamav_db_timestamp_seconds,
 //   lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily database); while the engine cannot

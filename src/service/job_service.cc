@@ -27,13 +27,16 @@ Result<void> JobService::CheckAdmission(std::uint64_t size) const {
 seconds JobService::RetryAfter() const { return scans_.TimeFor(queue_.Counts().queued); }
 
 aio::Task<Result<std::optional<Submission>>> JobService::AnswerKnown(Digest id, std::optional<Callback> callback) {
-  VerdictPtr verdict = co_await scans_.FindFresh(id);
-  if (verdict == nullptr || verdict->IsPassing()) co_return std::nullopt;
+  auto known = co_await scans_.FindFresh(id);
+  if (!known || !known->IsLasting()) co_return std::nullopt;
   if (callback) {
-    auto added = co_await outbox_.Add(id, verdict, *std::move(callback));
+    // Who is called back hears of the override that is in force then.
+    VerdictPtr verdict = known->overriding != nullptr ? scans_.NotScanned(0) : known->verdict;
+    if (verdict == nullptr) co_return std::nullopt;
+    auto added = co_await outbox_.Add(id, std::move(verdict), *std::move(callback));
     if (!added) co_return std::unexpected(added.error());
   }
-  co_return Submission{{.status = ScanStatus::kDone, .answer = Answer{std::move(verdict), true, true}}, false};
+  co_return Submission{{.status = ScanStatus::kDone, .answer = std::move(known)}, false};
 }
 
 aio::Task<Result<Submission>> JobService::Submit(ContentPtr content, std::optional<Callback> callback) {
@@ -67,7 +70,9 @@ ScanState JobService::StateOf(const Job& job, ScanState known) const {
     return known;
   }
   if (known.status == ScanStatus::kQueued || known.status == ScanStatus::kScanning) return known;
-  const bool is_newer = !known.answer || known.answer->verdict->record().scanned_at <= job.verdict->record().scanned_at;
+  const bool is_newer =
+      !known.answer || (job.verdict->reason() != Reason::kOverridden &&
+                        known.answer->verdict->record().scanned_at <= job.verdict->record().scanned_at);
   if (!is_newer) return known;
   return {.status = ScanStatus::kDone,
           .answer = Answer{job.verdict, true, scans_.IsFresh(*job.verdict)},
@@ -76,7 +81,7 @@ ScanState JobService::StateOf(const Job& job, ScanState known) const {
 
 aio::Task<Result<ScanState>> JobService::Find(Digest id) {
   auto known = co_await scans_.Find(id);
-  const bool is_final = known && known->answer && known->answer->fresh && !known->answer->verdict->IsPassing();
+  const bool is_final = known && known->answer && known->answer->IsLasting();
   if (is_final) co_return *std::move(known);
   const auto job = co_await queue_.Find(id);
   if (!job) {
@@ -98,8 +103,7 @@ aio::Task<Result<ScanState>> JobService::Await(Digest id, SteadyTime until) {
     if (verdict == nullptr) co_return co_await Find(id);
     // A passing one may be what the job is tried again for.
     if (verdict->IsPassing()) continue;
-    const bool fresh = scans_.IsFresh(*verdict);
-    co_return ScanState{.status = ScanStatus::kDone, .answer = Answer{std::move(verdict), true, fresh}};
+    co_return ScanState{.status = ScanStatus::kDone, .answer = scans_.AnswerWith(id, std::move(verdict), true)};
   }
 }
 

@@ -33,8 +33,8 @@ class JobService {
   // When to ask again for a job that is submitted now, about.
   seconds RetryAfter() const;
 
-  // Answers once content and job are durable, or with the verdict that is known and fresh. A passing verdict is not
-  // taken for an answer here: there is time to try again. `callback` is told in any case.
+  // Answers once content and job are durable, or with the verdict that is known and fresh, or an override. A passing
+  // verdict is not taken for an answer here: there is time to try again. `callback` is told in any case.
   aio::Task<Result<Submission>> Submit(ContentPtr content, std::optional<Callback> callback);
   // The same for a content that has not come: empty when it has to.
   aio::Task<Result<std::optional<Submission>>> AnswerKnown(Digest id, std::optional<Callback> callback);

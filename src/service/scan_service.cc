@@ -55,7 +55,7 @@ class ScanService::Seat {
 
 ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
                          aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry,
-                         ScanClaims* claims)
+                         ScanClaims* claims, const OverrideBoard* overrides)
     : settings_(settings),
       engine_(engine),
       cache_(cache),
@@ -68,6 +68,7 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       tasks_(engine_executor_,
              [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }),
       claims_(claims),
+      overrides_(overrides),
       reading_(log, "verdict cache cannot be read", "verdict cache can be read again"),
       writing_(log, "verdict cache cannot be written", "verdict cache can be written again"),
       claiming_(log, "scans are not shared with other nodes", "scans are shared with other nodes again") {}
@@ -107,25 +108,102 @@ aio::Task<Result<VerdictPtr>> ScanService::LookUp(Digest digest) {
   co_return found;
 }
 
-aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
+std::optional<Answer> ScanService::FindOverride(const Digest& digest) {
+  OverridePtr overriding = overrides_ != nullptr ? overrides_->Find(digest) : nullptr;
+  if (overriding == nullptr) return std::nullopt;
+  telemetry_.OnOverridden(overriding->kind);
+  return Answer{.verdict = nullptr, .cached = true, .fresh = true, .overriding = std::move(overriding)};
+}
+
+Answer ScanService::AnswerWith(const Digest& digest, VerdictPtr verdict, bool cached) {
+  if (auto overridden = FindOverride(digest)) return *std::move(overridden);
+  const bool fresh = IsFresh(*verdict);
+  return Answer{std::move(verdict), cached, fresh};
+}
+
+VerdictPtr ScanService::NotScanned(std::uint64_t size) const {
+  const EngineInfoPtr engine = engine_.Current();
+  if (engine == nullptr) return nullptr;
+  return std::make_shared<const Verdict>(Verdict::Unscannable({engine, size, clock_.Now(), 0}, Reason::kOverridden,
+                                                              "not scanned, because an override answered for it then"));
+}
+
+aio::Task<std::optional<Answer>> ScanService::FindVerdict(Digest digest) {
   auto found = co_await LookUp(digest);
   if (!found) {
     // Without a cache every content is scanned; that is slow but right.
     telemetry_.OnCacheLookup(CacheResult::kError);
-    co_return nullptr;
+    co_return std::nullopt;
   }
   VerdictPtr verdict = *std::move(found);
   if (verdict == nullptr) {
     telemetry_.OnCacheLookup(CacheResult::kMiss);
-    co_return nullptr;
+    co_return std::nullopt;
   }
-  if (!IsFresh(*verdict)) {
-    telemetry_.OnCacheLookup(CacheResult::kStale);
-    co_return nullptr;
+  const bool fresh = IsFresh(*verdict);
+  telemetry_.OnCacheLookup(fresh ? CacheResult::kHit : CacheResult::kStale);
+  if (fresh) telemetry_.OnVerdict(verdict->kind(), verdict->reason(), true);
+  co_return Answer{std::move(verdict), true, fresh};
+}
+
+aio::Task<std::optional<Answer>> ScanService::FindFresh(Digest digest) {
+  if (auto overridden = FindOverride(digest)) co_return overridden;
+  auto known = co_await FindVerdict(digest);
+  if (known && !known->fresh) known.reset();
+  co_return known;
+}
+
+aio::Task<std::optional<Answer>> ScanService::FindKnown(ContentPtr content) {
+  if (auto overridden = FindOverride(content->digest())) co_return overridden;
+  auto known = co_await FindVerdict(content->digest());
+  if (!known || known->fresh) co_return known;
+  if (!MayServeStale(*known->verdict) || !RescanLater(content)) co_return std::nullopt;
+  telemetry_.OnStaleServed();
+  telemetry_.OnVerdict(known->verdict->kind(), known->verdict->reason(), true);
+  co_return known;
+}
+
+// What was found once may have been withdrawn, and what could not be judged may be judged now: only a clean verdict is
+// worth more than the time of a scan.
+bool ScanService::MayServeStale(const Verdict& verdict) const {
+  if (settings_.stale != StalePolicy::kServeAndRescan || verdict.kind() != VerdictKind::kClean) return false;
+  const EngineInfoPtr engine = engine_.Current();
+  return engine != nullptr && DiffersInSignaturesOnly(*verdict.record().engine, *engine) &&
+         clock_.Now() - verdict.record().scanned_at <= settings_.stale_age;
+}
+
+bool ScanService::RescanLater(const ContentPtr& content) {
+  const Rescans::Admission admission = rescans_.Admit(content->digest(), content->size());
+  if (admission != Rescans::Admission::kNew) return admission == Rescans::Admission::kUnderWay;
+  asio::post(engine_executor_, [this, content] {
+    if (!tasks_.Spawn(Rescan(content))) rescans_.Over(content->digest());
+  });
+  return true;
+}
+
+aio::Task<> ScanService::Rescan(ContentPtr content) {
+  const Digest digest = content->digest();
+  const struct Ending {
+    Rescans& rescans;
+    const Digest& digest;
+    ~Ending() { rescans.Over(digest); }
+  } ending{rescans_, digest};
+  Seat seat(*this, content, Urgency::kQueued);
+  content.reset();
+  const std::optional<Result<VerdictPtr>> result = co_await seat.flight().result.Wait(SteadyTime::max());
+  if (!result) co_return;
+  if (!*result) {
+    // The next request finds the verdict as stale as it was.
+    log_.Debug("content was not scanned again", {{"id", digest.Hex()}, {"error", result->error().what}});
+    co_return;
   }
-  telemetry_.OnCacheLookup(CacheResult::kHit);
-  telemetry_.OnVerdict(verdict->kind(), verdict->reason(), true);
-  co_return verdict;
+  const Verdict& verdict = ***result;
+  telemetry_.OnRescanned(verdict.kind());
+  if (verdict.kind() == VerdictKind::kClean) co_return;
+  log_.Warning("content that was answered as clean by an earlier verdict is not",
+               {{"id", digest.Hex()},
+                {"verdict", ToString(verdict.kind())},
+                {"signature", verdict.signatures().empty() ? "-" : verdict.signatures().front()}});
 }
 
 aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadline, Urgency urgency) {
@@ -136,8 +214,9 @@ aio::Task<Result<Answer>> ScanService::Scan(ContentPtr content, SteadyTime deadl
   if (!*result) co_return std::unexpected(result->error());
   const VerdictPtr& verdict = **result;
   const bool cached = seat.flight().from_cache;
-  telemetry_.OnVerdict(verdict->kind(), verdict->reason(), cached);
-  co_return Answer{verdict, cached, IsFresh(*verdict)};
+  Answer answer = AnswerWith(seat.flight().digest, verdict, cached);
+  if (answer.overriding == nullptr) telemetry_.OnVerdict(verdict->kind(), verdict->reason(), cached);
+  co_return answer;
 }
 
 bool ScanService::IsAnswer(const Verdict& verdict, Urgency urgency) const {
@@ -207,7 +286,8 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
   if (verdict) board_.Announce(flight->digest, *verdict);
   // The flight stays listed until the cache has the verdict, so that no request in between scans again; other nodes are
   // held off as long.
-  if (verdict && !flight->from_cache) co_await Remember(flight->digest, *verdict);
+  const bool is_new = verdict && !flight->from_cache && (*verdict)->reason() != Reason::kOverridden;
+  if (is_new) co_await Remember(flight->digest, *verdict);
 }
 
 aio::Task<Result<VerdictPtr>> ScanService::Judge(Flight& flight) {
@@ -286,6 +366,7 @@ aio::Task<> ScanService::Remember(Digest digest, VerdictPtr verdict) {
 }
 
 aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
+  if (auto overridden = FindOverride(digest)) co_return ScanState{ScanStatus::kDone, std::move(overridden)};
   {
     std::lock_guard lock(mutex_);
     const auto entry = flights_.find(digest);
@@ -311,7 +392,8 @@ ServiceStatus ScanService::Status() const {
           .slots = engine_.Slots(),
           .waiting = scheduler_.waiting(),
           .max_waiting = scheduler_.settings().max_waiting,
-          .oldest_wait = scheduler_.oldest_wait()};
+          .oldest_wait = scheduler_.oldest_wait(),
+          .overrides = overrides_ != nullptr ? overrides_->size() : 0};
 }
 
 aio::Task<> ScanService::Drain(SteadyTime deadline) {

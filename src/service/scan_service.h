@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -15,25 +16,40 @@
 #include "core/content.h"
 #include "core/engine.h"
 #include "core/freshness.h"
+#include "core/override_board.h"
 #include "core/scan_claims.h"
 #include "core/telemetry.h"
 #include "core/verdict_cache.h"
 #include "service/done_board.h"
+#include "service/rescans.h"
 #include "service/scan_scheduler.h"
 
 namespace lazaret {
+
+// Whether a verdict of earlier signatures may answer a scan.
+enum class StalePolicy {
+  kStrict,          // never
+  kServeAndRescan,  // a clean one may, while the content is scanned again
+};
 
 struct ScanServiceSettings {
   SchedulerSettings queue;
   milliseconds scan_deadline{120'000};  // from the start of one scan to its SIGKILL
   CacheSharing sharing = CacheSharing::kNobody;
+  StalePolicy stale = StalePolicy::kStrict;
+  milliseconds stale_age = std::chrono::hours(48);  // of such a verdict, at most
 };
 
-// A verdict as it answers one request.
+// What answers one request: a verdict, or the operator's own word in its place. One of the two is null.
 struct Answer {
-  VerdictPtr verdict;   // never null
+  VerdictPtr verdict;
   bool cached = false;  // no scan was made for this request
-  bool fresh = false;   // made with the signatures and engine that are in use now, or newer ones
+  bool fresh = false;   // made with the signatures and engine that are in use now, or newer ones; an override always is
+  OverridePtr overriding = nullptr;
+
+  VerdictKind kind() const { return overriding != nullptr ? overriding->kind : verdict->kind(); }
+  // It stands until signatures, engine or overrides change.
+  bool IsLasting() const { return overriding != nullptr || (fresh && !verdict->IsPassing()); }
 };
 
 enum class ScanStatus { kUnknown, kQueued, kScanning, kDone };
@@ -56,16 +72,18 @@ struct ServiceStatus {
   std::size_t waiting = 0;
   std::size_t max_waiting = 0;
   milliseconds oldest_wait{0};
+  std::size_t overrides = 0;  // in force
 };
 
 // The use cases behind every front door. Every method may be called from any executor and resumes on the caller's.
 class ScanService {
  public:
   // Scans run on `engine_executor`; everything else must outlive the service. Verdicts are announced on `board`.
-  // `claims` is asked before a scan when other nodes use the same cache; null when none do.
+  // `claims` is asked before a scan when other nodes use the same cache; null when none do. `overrides` answer before
+  // cache and engine; null when there are none.
   ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
               aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry,
-              ScanClaims* claims = nullptr);
+              ScanClaims* claims = nullptr, const OverrideBoard* overrides = nullptr);
 
   // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
   // front doors to ask before they read a body.
@@ -75,8 +93,19 @@ class ScanService {
   // How long so many more scans would take, about.
   seconds TimeFor(std::uint64_t scans) const { return scheduler_.TimeFor(scans); }
 
-  // The verdict that a scan of this content would be answered with from the cache; null when it has to be scanned.
-  aio::Task<VerdictPtr> FindFresh(Digest digest);
+  // What answers a scan of this content without one: an override, or a fresh verdict from the cache. Empty when it has
+  // to be scanned.
+  aio::Task<std::optional<Answer>> FindFresh(Digest digest);
+  // The same for a content that is here, and for a client that can be told that an answer is not fresh. With
+  // StalePolicy::kServeAndRescan also a clean verdict that was made with earlier signatures, while the content is
+  // scanned again in the background. When too much is being scanned again already, there is none.
+  aio::Task<std::optional<Answer>> FindKnown(ContentPtr content);
+
+  // What was found out about a content, as it answers for it now.
+  Answer AnswerWith(const Digest& digest, VerdictPtr verdict, bool cached);
+  // What stands where a verdict is kept of a content that an override answered for, so that nobody scanned it:
+  // `unscannable`, which is never clean. Null while there is no engine to name.
+  VerdictPtr NotScanned(std::uint64_t size) const;
 
   // The verdict of a content that FindFresh knew nothing of: from a scan, which is shared with everybody who asks for
   // the same content meanwhile, here or on another node; the most urgent of them decides how soon it begins. kTimeout
@@ -105,6 +134,12 @@ class ScanService {
   };
   class Seat;
 
+  std::optional<Answer> FindOverride(const Digest& digest);
+  // What memory or the cache has, counted as a look-up for a scan.
+  aio::Task<std::optional<Answer>> FindVerdict(Digest digest);
+  bool MayServeStale(const Verdict& verdict) const;
+  bool RescanLater(const ContentPtr& content);
+  aio::Task<> Rescan(ContentPtr content);
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
   // What memory or the cache has; a stale verdict only when neither has a fresh one.
@@ -133,6 +168,8 @@ class ScanService {
   ScanScheduler scheduler_;
   aio::TaskGroup tasks_;
   ScanClaims* const claims_;
+  const OverrideBoard* const overrides_;
+  Rescans rescans_;
   Standing reading_;
   Standing writing_;
   Standing claiming_;

@@ -53,7 +53,7 @@ class ScanServiceTest : public testing::Test {
 
   // What a front door does with a content.
   aio::Task<Result<Answer>> LookUpOrScan(ContentPtr content, SteadyTime deadline) {
-    if (VerdictPtr verdict = co_await service().FindFresh(content->digest())) co_return Answer{verdict, true, true};
+    if (auto known = co_await service().FindKnown(content)) co_return *std::move(known);
     co_return co_await service().Scan(content, deadline);
   }
 
@@ -111,7 +111,7 @@ TEST_F(ScanServiceTest, KnowsAVerdictFromTheMomentItIsGiven) {
   const auto state = Run(service().Find(DigestOf("a")));
   ASSERT_TRUE(state && state->answer);
   EXPECT_TRUE(state->answer->fresh);
-  EXPECT_NE(Run(service().FindFresh(DigestOf("a"))), nullptr);
+  EXPECT_TRUE(Run(service().FindFresh(DigestOf("a"))));
   EXPECT_TRUE(Scan("a")->cached);
   cache_.held = false;
   EXPECT_TRUE(Scan("a")->cached);
@@ -139,7 +139,7 @@ TEST_F(ScanServiceTest, ScansAgainWhenTheSignaturesChanged) {
   const auto state = Run(service().Find(DigestOf("a")));
   ASSERT_TRUE(state && state->answer);
   EXPECT_FALSE(state->answer->fresh);
-  EXPECT_EQ(Run(service().FindFresh(DigestOf("a"))), nullptr);
+  EXPECT_FALSE(Run(service().FindFresh(DigestOf("a"))));
   const auto again = Scan("a");
   ASSERT_TRUE(again);
   EXPECT_FALSE(again->cached);

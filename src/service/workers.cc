@@ -155,20 +155,28 @@ aio::Task<Workers::End> Workers::JudgeContent(const LeasedJob& job) {
     if (job.content.error().code != Errc::kCorrupt) co_return OnFailure(job, job.content.error().what);
     co_return Dead(job, Reason::kContentLost, job.content.error().what);
   }
-  VerdictPtr known = co_await scans_.FindFresh(job.lease.id);
+  auto known = co_await scans_.FindFresh(job.lease.id);
   // A passing verdict is what another attempt is for.
-  if (known != nullptr && !known->IsPassing()) co_return OnVerdict(job, std::move(known));
+  if (known && known->IsLasting()) co_return OnAnswer(job, *std::move(known));
   // The engine may have gone while there was nothing to take.
   if (engine_.Current() == nullptr) co_return End{End::What::kRelease, nullptr, {}};
   for (int attempt = 1;; ++attempt) {
     auto answer = co_await scans_.Scan(*job.content, SteadyTime::max(), Urgency::kQueued);
-    if (answer) co_return OnVerdict(job, std::move(answer->verdict));
+    if (answer) co_return OnAnswer(job, *std::move(answer));
     if (stopping_) co_return End{End::What::kRelease, nullptr, {}};
     // The scan was shared with somebody who was in a hurry, and given up with him.
     const bool was_shared = answer.error().code == Errc::kOverloaded;
     if (!was_shared || attempt == kMostOverloads) co_return OnFailure(job, answer.error().what);
     co_await aio::SleepUntil(clock_.SteadyNow() + kEngineTick);
   }
+}
+
+Workers::End Workers::OnAnswer(const LeasedJob& job, Answer answer) const {
+  if (answer.overriding == nullptr) return OnVerdict(job, std::move(answer.verdict));
+  VerdictPtr not_scanned = scans_.NotScanned(job.size);
+  // Without an engine the job waits, as every job does; whoever asks gets the override all the same.
+  if (not_scanned == nullptr) return {End::What::kRelease, nullptr, {}};
+  return {End::What::kDone, std::move(not_scanned), {}};
 }
 
 Workers::End Workers::OnVerdict(const LeasedJob& job, VerdictPtr verdict) const {

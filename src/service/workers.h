@@ -59,6 +59,7 @@ class Workers {
   aio::Task<> Work(LeasedJob job);
   aio::Task<End> Judge(const LeasedJob& job);
   aio::Task<End> JudgeContent(const LeasedJob& job);
+  End OnAnswer(const LeasedJob& job, Answer answer) const;
   End OnVerdict(const LeasedJob& job, VerdictPtr verdict) const;
   End OnFailure(const LeasedJob& job, const std::string& why) const;
   End Dead(const LeasedJob& job, Reason reason, std::string why) const;

@@ -69,6 +69,14 @@ TEST(Query, BoundsTheNumberOfParameters) {
   EXPECT_EQ(over.error().what, "the query has more than 32 parameters");
 }
 
+TEST(PercentEncode, IsUndoneByDecoding) {
+  std::string every_byte;
+  for (int byte = 0; byte < 256; ++byte) every_byte += static_cast<char>(byte);
+  EXPECT_EQ(PercentDecode(PercentEncode(every_byte)), every_byte);
+  EXPECT_EQ(PercentDecode(PercentEncode(every_byte), Plus::kIsSpace), every_byte);
+  EXPECT_EQ(PercentEncode("aZ09-._~ &=+%\xff"), "aZ09-._~%20%26%3D%2B%25%FF");
+}
+
 TEST(PercentDecode, KeepsAPlusUnlessToldOtherwise) {
   EXPECT_EQ(PercentDecode("a+%20b"), "a+ b");
   EXPECT_EQ(PercentDecode("a+%20b", Plus::kIsSpace), "a  b");

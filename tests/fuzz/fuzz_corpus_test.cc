@@ -17,6 +17,7 @@ int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int job_replies_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int node_record_fuzz(const std::uint8_t* data, std::size_t size);
+int override_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
 int redis_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int redis_url_fuzz(const std::uint8_t* data, std::size_t size);
@@ -57,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Webhook, FuzzCorpus, ::testing::Values(Target{"callback
 
 INSTANTIATE_TEST_SUITE_P(Fleet, FuzzCorpus,
                          ::testing::Values(Target{"node_record_fuzz", node_record_fuzz},
+                                           Target{"override_fuzz", override_fuzz},
                                            Target{"stored_verdict_fuzz", stored_verdict_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
 

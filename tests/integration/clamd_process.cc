@@ -55,7 +55,8 @@ UniqueFd ConnectTo(const clamav::ClamdAddress& to) {
   return socket;
 }
 
-// An unsigned database: a header of 512 bytes and a tar file that begins with what it repeats (cvd.c of libclamav).
+}  // namespace
+
 std::string MakeDailyDatabase(unsigned number, const std::string& signatures) {
   constexpr std::int64_t kFirstDay = 1'795'417'200;
   const std::string header =
@@ -65,8 +66,6 @@ std::string MakeDailyDatabase(unsigned number, const std::string& signatures) {
       fmt::format("{}\ndaily.ndb:{}:{}\n", header, signatures.size(), Sha256::Of(AsBytes(signatures)).Hex());
   return fmt::format("{:<512}", header) + MakeTar({{"daily.info", info}, {"daily.ndb", signatures}});
 }
-
-}  // namespace
 
 ClamdProcess::ClamdProcess(const TestDirectory& root, const std::string& name, ClamdOptions options)
     : root_(root), name_(name), options_(std::move(options)) {

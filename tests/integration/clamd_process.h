@@ -23,6 +23,11 @@ struct ClamdOptions {
   std::filesystem::path signatures;  // a directory to use instead of a daily database
 };
 
+// An unsigned database of this number, a day later for each, with the lines of an .ndb file: a header of 512 bytes and a
+// tar file that begins with what it repeats (cvd.c of libclamav). To be called daily.cud, and for clamd alone: libclamav
+// says of no other unsigned one how old it is.
+std::string MakeDailyDatabase(unsigned number, const std::string& signatures);
+
 // What whoever listens at `address` answers to one command; empty when nobody does.
 std::string AskClamd(const clamav::ClamdAddress& address, std::string_view command);
 

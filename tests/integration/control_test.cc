@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "http/sample_jobs.h"
+#include "http/sample_overrides.h"
 #include "integration/http_client.h"
 #include "integration/processes.h"
 #include "integration/run_lazaret.h"
@@ -43,7 +44,7 @@ class Control : public testing::Test {
   ~Control() override { Stop(); }
 
   void Start() {
-    auto server = ControlServer::Listen(data_, jobs_, clock_, log_, telemetry_);
+    auto server = ControlServer::Listen(data_, jobs_, Overrides(), clock_, log_, telemetry_);
     if (!server) throw std::runtime_error(server.error().what);
     server_ = *std::move(server);
     server_->Start();
@@ -62,6 +63,7 @@ class Control : public testing::Test {
     arguments.insert(arguments.end(), {"--data", data_.native()});
     return RunLazaret(std::move(arguments));
   }
+  http::OverrideEndpoint::Parts Overrides() { return {.store = overrides_, .board = board_, .node = {}}; }
   static std::string Id(std::size_t number) { return SampleDigest(number).Hex(); }
   // What is left of a server that was killed.
   void LeaveStaleSocket() const {
@@ -79,6 +81,8 @@ class Control : public testing::Test {
   SystemClock clock_;
   Log log_{LogFormat::kText, LogLevel::kWarning};
   Telemetry telemetry_;
+  OverrideBoard board_{clock_, log_};
+  http::SampleOverrides overrides_{board_};
   std::unique_ptr<ControlServer> server_;
 };
 
@@ -98,7 +102,7 @@ TEST_F(ControlSocket, BelongsToItsUserAlone) {
 TEST_F(ControlSocket, ReplacesThatOfADeadServerButNotOfALivingOne) {
   LeaveStaleSocket();
   Start();
-  const auto second = ControlServer::Listen(data_, jobs_, clock_, log_, telemetry_);
+  const auto second = ControlServer::Listen(data_, jobs_, Overrides(), clock_, log_, telemetry_);
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().what, HasSubstr("somebody listens there already"));
   const auto answer = Ask(socket_, "GET", "/v1/jobs");
@@ -109,7 +113,7 @@ TEST_F(ControlSocket, ReplacesThatOfADeadServerButNotOfALivingOne) {
 TEST_F(ControlSocket, SaysThatTheDataDirectoryHasTooLongAPath) {
   const fs::path deep = root_ / std::string(120 - root_.path().native().size(), 'x');
   fs::create_directory(deep);
-  const auto server = ControlServer::Listen(deep, jobs_, clock_, log_, telemetry_);
+  const auto server = ControlServer::Listen(deep, jobs_, Overrides(), clock_, log_, telemetry_);
   ASSERT_FALSE(server);
   EXPECT_THAT(server.error().what, HasSubstr("has 1 to 107 bytes"));
   EXPECT_THAT(server.error().what, HasSubstr("--data"));

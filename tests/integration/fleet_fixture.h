@@ -142,7 +142,10 @@ class FleetNode {
     }
     return answer;
   }
-  VerdictPtr FindFresh(const std::string& text) { return client_.Run(service_.FindFresh(Sha256::Of(AsBytes(text)))); }
+  VerdictPtr FindFresh(const std::string& text) {
+    const auto known = client_.Run(service_.FindFresh(Sha256::Of(AsBytes(text))));
+    return known ? known->verdict : nullptr;
+  }
 
   int stored() const { return counted_.stored; }
   WaitingEngine& engine() { return engine_; }
@@ -153,7 +156,7 @@ class FleetNode {
 
  private:
   aio::Task<Result<Answer>> LookUpOrScan(ContentPtr content, SteadyTime deadline) {
-    if (VerdictPtr verdict = co_await service_.FindFresh(content->digest())) co_return Answer{verdict, true, true};
+    if (auto known = co_await service_.FindKnown(content)) co_return *std::move(known);
     co_return co_await service_.Scan(content, deadline);
   }
   aio::Task<bool> End() {
