@@ -1,10 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace lazaret {
 
@@ -45,12 +47,20 @@ class FakeClock final : public Clock {
     std::lock_guard lock(mutex_);
     wall_ += by;
     steady_ += by;
+    if (follower_) follower_(wall_);
+  }
+  // `follower` learns the time now and after every Advance: for what has a clock of its own. Empty: nobody any more.
+  void Follow(std::function<void(WallTime)> follower) const {
+    std::lock_guard lock(mutex_);
+    follower_ = std::move(follower);
+    if (follower_) follower_(wall_);
   }
 
  private:
   mutable std::mutex mutex_;
   WallTime wall_{std::chrono::sys_days{std::chrono::January / 1 / 2026}};
   SteadyTime steady_{std::chrono::hours{1}};
+  mutable std::function<void(WallTime)> follower_;
 };
 
 // RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z".

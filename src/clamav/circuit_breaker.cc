@@ -5,9 +5,10 @@
 namespace lazaret::clamav {
 
 void CircuitBreaker::OnExamined() {
+  if (!closed_) scan_failures_ = 0;
   closed_ = true;
-  scan_failures_ = 0;
   slow_checks_ = 0;
+  silence_ = {};
   failed_examinations_ = 0;
 }
 
@@ -16,14 +17,16 @@ void CircuitBreaker::OnRefused() {
   closed_ = false;
 }
 
-void CircuitBreaker::OnSlow() {
+void CircuitBreaker::OnSlow(milliseconds silence) {
   if (!closed_) return OnRefused();
-  if (++slow_checks_ >= settings_.slow_checks) OnRefused();
+  silence_ += silence;
+  if (++slow_checks_ >= settings_.slow_checks && silence_ >= settings_.silence) OnRefused();
 }
 
 void CircuitBreaker::OnScanned() {
   scan_failures_ = 0;
   slow_checks_ = 0;
+  silence_ = {};
 }
 
 void CircuitBreaker::OnScanFailed() {

@@ -5,6 +5,8 @@
 namespace lazaret::clamav {
 namespace {
 
+constexpr milliseconds kSlow{10'000};
+
 CircuitBreaker Closed() {
   CircuitBreaker breaker;
   breaker.OnExamined();
@@ -42,13 +44,45 @@ TEST(CircuitBreaker, OpensAfterScanFailuresInARow) {
 
 TEST(CircuitBreaker, ForgivesOneSlowCheck) {
   CircuitBreaker breaker = Closed();
-  breaker.OnSlow();
+  breaker.OnSlow(kSlow);
   EXPECT_TRUE(breaker.is_closed());
   breaker.OnScanned();
-  breaker.OnSlow();
+  breaker.OnSlow(kSlow);
   EXPECT_TRUE(breaker.is_closed());
-  breaker.OnSlow();
+  breaker.OnSlow(kSlow);
   EXPECT_FALSE(breaker.is_closed());
+}
+
+TEST(CircuitBreaker, OpensOnlyAfterALongSilence) {
+  CircuitBreaker breaker = Closed();
+  for (int i = 0; i < 6; ++i) breaker.OnSlow(milliseconds(3'000));
+  breaker.OnSlow(milliseconds(1'999));
+  EXPECT_TRUE(breaker.is_closed());
+  breaker.OnSlow(milliseconds(1));
+  EXPECT_FALSE(breaker.is_closed());
+  breaker.OnExamined();
+  breaker.OnSlow(milliseconds(60'000));
+  EXPECT_TRUE(breaker.is_closed()) << "one check is not enough, however long it was";
+  breaker.OnExamined();
+  breaker.OnSlow(milliseconds(60'000));
+  EXPECT_TRUE(breaker.is_closed()) << "it was heard in between";
+  breaker.OnSlow(milliseconds(0));
+  EXPECT_FALSE(breaker.is_closed());
+}
+
+TEST(CircuitBreaker, CountsScansThatFailThoughExaminationsGoWell) {
+  CircuitBreaker breaker = Closed();
+  breaker.OnScanFailed();
+  breaker.OnExamined();
+  breaker.OnScanFailed();
+  breaker.OnExamined();
+  EXPECT_TRUE(breaker.is_closed());
+  breaker.OnScanFailed();
+  EXPECT_FALSE(breaker.is_closed());
+  breaker.OnExamined();
+  breaker.OnScanFailed();
+  breaker.OnScanFailed();
+  EXPECT_TRUE(breaker.is_closed()) << "after a pause it begins anew";
 }
 
 TEST(CircuitBreaker, WaitsLongerAfterEachFailureUpToALimit) {
@@ -57,7 +91,7 @@ TEST(CircuitBreaker, WaitsLongerAfterEachFailureUpToALimit) {
   EXPECT_EQ(breaker.Pause(0.5), milliseconds(250));
   breaker.OnRefused();
   EXPECT_EQ(breaker.Pause(0.5), milliseconds(500));
-  for (int i = 0; i < 100; ++i) breaker.OnSlow();
+  for (int i = 0; i < 100; ++i) breaker.OnSlow(kSlow);
   EXPECT_EQ(breaker.Pause(0.5), milliseconds(10'000));
   EXPECT_EQ(breaker.Pause(0), milliseconds(7'500));
   EXPECT_EQ(breaker.Pause(1), milliseconds(12'500));

@@ -6,7 +6,8 @@
 namespace lazaret::clamav {
 
 // Where one clamd listens: a Unix socket when `path` is there, else TCP. It must be one clamd, not a balancer in front
-// of several: a verdict is labelled with what VERSION says on another connection.
+// of several: a verdict is labelled with what VERSION says on another connection. Of several addresses of `host` one is
+// used.
 struct ClamdAddress {
   std::string path;
   std::string host;  // a name or a numeric address without brackets

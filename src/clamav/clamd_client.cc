@@ -1,13 +1,9 @@
 #include "clamav/clamd_client.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,7 +16,6 @@
 #include "base/unique_fd.h"
 
 namespace lazaret::clamav {
-namespace asio = boost::asio;
 using namespace std::string_view_literals;
 
 namespace {
@@ -36,9 +31,16 @@ constexpr std::string_view kEndOfStream = "\0\0\0\0"sv;
 SteadyTime In(milliseconds time) { return std::chrono::steady_clock::now() + time; }
 
 // `content` with an offset of its own: clamd moves it, and a scan that was given up may still be reading.
-Result<UniqueFd> Reopen(int content) {
+Result<UniqueFd> Reopen(int content, std::uint64_t size) {
   UniqueFd fd(::open(fmt::format("/proc/self/fd/{}", content).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return std::unexpected(SystemError("opening a content for clamd", errno));
+  struct stat status{};
+  if (!fd || ::fstat(fd.Get(), &status) != 0) {
+    return std::unexpected(SystemError("opening a content for clamd", errno));
+  }
+  // Over a Unix socket nothing else would show it: clamd would judge what is left.
+  if (static_cast<std::uint64_t>(status.st_size) != size) {
+    return Fail(Errc::kInternal, fmt::format("a content has {} bytes instead of {}", status.st_size, size));
+  }
   return fd;
 }
 
@@ -59,6 +61,12 @@ Result<std::vector<std::byte>> ReadChunk(int content, std::uint64_t offset, std:
   return chunk;
 }
 
+// Of what happened before the content was sent.
+std::unexpected<Error> Unseen(Error error) {
+  if (!IsOurFault(error)) error.code = Errc::kUnavailable;
+  return std::unexpected(std::move(error));
+}
+
 Result<wire::ClamdScanReply> Understand(wire::ClamdScanCommand command, const ClamdAnswer& answer, bool was_early) {
   auto reply = wire::ParseClamdScanReply(command, answer.bytes);
   if (!reply) return reply;
@@ -72,41 +80,20 @@ Result<wire::ClamdScanReply> Understand(wire::ClamdScanCommand command, const Cl
 
 }  // namespace
 
-aio::Task<Result<void>> ClamdClient::Resolve() {
-  if (address_.is_unix()) {
-    endpoints_ = {asio::local::stream_protocol::endpoint(address_.path)};
-    co_return Result<void>();
-  }
-  boost::system::error_code not_numeric;
-  const auto numeric = asio::ip::make_address(address_.host, not_numeric);
-  if (!not_numeric) {
-    endpoints_ = {asio::ip::tcp::endpoint(numeric, address_.port)};
-    co_return Result<void>();
-  }
-  asio::ip::tcp::resolver resolver(co_await asio::this_coro::executor);
-  const auto [failed, found] = co_await resolver.async_resolve(address_.host, std::to_string(address_.port),
-                                                               asio::as_tuple(asio::use_awaitable));
-  if (failed) {
-    co_return Fail(Errc::kUnavailable, fmt::format("cannot find {}: {}", address_.host, failed.message()));
-  }
-  endpoints_.clear();
-  for (const auto& entry : found) endpoints_.emplace_back(entry.endpoint());
-  co_return Result<void>();
+ClamdClient::ClamdClient(ClamdEndpoint endpoint, ClamdTimeouts timeouts, aio::BlockingPool& disk)
+    : endpoint_(std::move(endpoint)), timeouts_(timeouts), disk_(&disk) {
+  SendDescriptors(true);
 }
 
-aio::Task<Result<ClamdConnection>> ClamdClient::Connect() {
-  Error last{Errc::kUnavailable, "its address has not been looked up yet"};
-  const std::vector<ClamdConnection::Endpoint> endpoints = endpoints_;
-  for (const auto& endpoint : endpoints) {
-    auto connection =
-        co_await aio::WithDeadline(ClamdConnection::Open(endpoint), In(timeouts_.connect), "connecting took too long");
-    if (connection) co_return connection;
-    last = {Errc::kUnavailable, connection.error().what};
-  }
-  co_return std::unexpected(last);
+void ClamdClient::SendDescriptors(bool wanted) {
+  sends_descriptors_ = wanted && endpoint_.protocol().family() == AF_UNIX;
 }
 
-aio::Task<Result<std::string>> ClamdClient::Ask(std::string_view command) {
+aio::Task<Result<ClamdConnection>> ClamdClient::Connect() const {
+  return ClamdConnection::Open(endpoint_, In(timeouts_.connect));
+}
+
+aio::Task<Result<std::string>> ClamdClient::Ask(std::string_view command) const {
   auto connection = co_await Connect();
   if (!connection) co_return std::unexpected(connection.error());
   if (auto sent = co_await connection->Send(AsBytes(command)); !sent) co_return std::unexpected(sent.error());
@@ -117,66 +104,61 @@ aio::Task<Result<std::string>> ClamdClient::Ask(std::string_view command) {
   co_return answer->bytes;
 }
 
-aio::Task<Result<wire::ClamdVersion>> ClamdClient::Check() {
+aio::Task<Result<wire::ClamdVersion>> ClamdClient::Check() const {
   const auto pong = co_await Ask(kPing);
   if (!pong) co_return std::unexpected(pong.error());
   if (auto parsed = wire::ParseClamdPong(*pong); !parsed) co_return std::unexpected(parsed.error());
   co_return co_await Version();
 }
 
-aio::Task<Result<wire::ClamdVersion>> ClamdClient::Version() {
+aio::Task<Result<wire::ClamdVersion>> ClamdClient::Version() const {
   const auto version = co_await Ask(kVersion);
   if (!version) co_return std::unexpected(version.error());
   co_return wire::ParseClamdVersion(*version);
 }
 
-aio::Task<Result<wire::ClamdScanReply>> ClamdClient::Scan(int content, std::uint64_t size) {
-  auto own = Reopen(content);
+aio::Task<Result<wire::ClamdScanReply>> ClamdClient::Scan(ClamdConnection connection, int content,
+                                                          std::uint64_t size) const {
+  auto own = Reopen(content, size);
   if (!own) co_return std::unexpected(own.error());
-  auto reply = sends_descriptors_ ? ScanDescriptor(own->Get()) : ScanStream(own->Get(), size);
+  auto reply = sends_descriptors_ ? ScanDescriptor(std::move(connection), own->Get())
+                                  : ScanStream(std::move(connection), own->Get(), size);
   co_return co_await std::move(reply);
 }
 
-aio::Task<Result<wire::ClamdScanReply>> ClamdClient::ScanDescriptor(int content) {
-  auto connection = co_await Connect();
-  if (!connection) co_return std::unexpected(connection.error());
-  if (auto sent = co_await connection->Send(AsBytes(kFildes)); !sent) {
-    co_return Fail(Errc::kUnavailable, sent.error().what);
-  }
-  const bool was_early = connection->HasInput();
+aio::Task<Result<wire::ClamdScanReply>> ClamdClient::ScanDescriptor(ClamdConnection connection, int content) const {
+  if (auto sent = co_await connection.Send(AsBytes(kFildes)); !sent) co_return Unseen(sent.error());
+  const bool was_early = connection.HasInput();
   if (!was_early) {
-    if (auto sent = connection->SendDescriptor(content); !sent) co_return Fail(Errc::kUnavailable, sent.error().what);
+    if (auto sent = connection.SendDescriptor(content); !sent) co_return Unseen(sent.error());
   }
-  if (auto waited = co_await connection->WaitForInput(); !waited) co_return std::unexpected(waited.error());
-  auto answer = co_await aio::WithDeadline(connection->ReadToEnd(), In(timeouts_.answer), "the reply has no end");
+  if (auto waited = co_await connection.WaitForInput(); !waited) co_return std::unexpected(waited.error());
+  auto answer = co_await aio::WithDeadline(connection.ReadToEnd(), In(timeouts_.answer), "the reply has no end");
   if (!answer) co_return std::unexpected(answer.error());
   co_return Understand(wire::ClamdScanCommand::kFildes, *answer, was_early);
 }
 
-aio::Task<Result<wire::ClamdScanReply>> ClamdClient::ScanStream(int content, std::uint64_t size) {
-  auto connection = co_await Connect();
-  if (!connection) co_return std::unexpected(connection.error());
-  if (auto sent = co_await connection->Send(AsBytes(kInstream)); !sent) {
-    co_return Fail(Errc::kUnavailable, sent.error().what);
-  }
+aio::Task<Result<wire::ClamdScanReply>> ClamdClient::ScanStream(ClamdConnection connection, int content,
+                                                                std::uint64_t size) const {
+  if (auto sent = co_await connection.Send(AsBytes(kInstream)); !sent) co_return Unseen(sent.error());
   bool all_sent = true;
   const auto send = [&](Bytes bytes) {
-    return aio::WithDeadline(connection->SendUnlessAnswered(bytes), In(timeouts_.answer), "the upload does not go on");
+    return aio::WithDeadline(connection.SendUnlessAnswered(bytes), In(timeouts_.answer), "the upload does not go on");
   };
   for (std::uint64_t offset = 0; offset < size && all_sent; offset += kChunk) {
     const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, size - offset));
-    const auto chunk = co_await disk_.Run([&] { return ReadChunk(content, offset, length); });
+    const auto chunk = co_await disk_->Run([&] { return ReadChunk(content, offset, length); });
     if (!chunk) co_return std::unexpected(chunk.error());
     const auto sent = co_await send(*chunk);
     if (!sent) co_return std::unexpected(sent.error());
     all_sent = *sent;
   }
   if (all_sent) {
-    all_sent = !connection->HasInput();
-    if (all_sent && !co_await connection->Send(AsBytes(kEndOfStream))) all_sent = false;
+    all_sent = !connection.HasInput();
+    if (all_sent && !co_await connection.Send(AsBytes(kEndOfStream))) all_sent = false;
   }
-  if (auto waited = co_await connection->WaitForInput(); !waited) co_return std::unexpected(waited.error());
-  auto answer = co_await aio::WithDeadline(connection->ReadToEnd(), In(timeouts_.answer), "the reply has no end");
+  if (auto waited = co_await connection.WaitForInput(); !waited) co_return std::unexpected(waited.error());
+  auto answer = co_await aio::WithDeadline(connection.ReadToEnd(), In(timeouts_.answer), "the reply has no end");
   if (!answer) co_return std::unexpected(answer.error());
   co_return Understand(wire::ClamdScanCommand::kInstream, *answer, !all_sent);
 }

@@ -1,14 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "aio/blocking_pool.h"
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "clamav/clamd_address.h"
 #include "clamav/clamd_connection.h"
+#include "clamav/clamd_endpoints.h"
 #include "wire/clamd_reply.h"
 
 namespace lazaret::clamav {
@@ -18,39 +19,46 @@ struct ClamdTimeouts {
   milliseconds answer;  // for PING and VERSION, and for each piece of an upload to be taken
 };
 
-// Speaks with one clamd, a connection for each command. One executor. A cancelled call closes its connection.
+// Whether an error of ClamdClient is our own: no descriptor or memory left, a content that cannot be read. It says
+// nothing about the server.
+inline bool IsOurFault(const Error& error) { return error.code == Errc::kOverloaded || error.code == Errc::kInternal; }
+
+// Speaks with the one clamd at `endpoint`, a connection for each command. A value. One executor. A cancelled call
+// closes its connection, and the client must outlive it.
+//
+// Errors tell whose fault they are. Ours: see above. kTimeout: the server was silent, as one that is busy is, and as
+// one that hangs is. kUnavailable: nobody accepts connections there. kDisconnected, kMalformed: it did not do as clamd
+// does.
 class ClamdClient {
  public:
-  ClamdClient(ClamdAddress address, ClamdTimeouts timeouts, aio::BlockingPool& disk)
-      : address_(std::move(address)), timeouts_(timeouts), disk_(disk) {}
+  ClamdClient(ClamdEndpoint endpoint, ClamdTimeouts timeouts, aio::BlockingPool& disk);
 
-  const ClamdAddress& address() const { return address_; }
+  const ClamdEndpoint& endpoint() const { return endpoint_; }
 
-  // Looks the host up anew; before the first command, and whenever it may have moved.
-  aio::Task<Result<void>> Resolve();
   // PING and VERSION.
-  aio::Task<Result<wire::ClamdVersion>> Check();
-  aio::Task<Result<wire::ClamdVersion>> Version();
+  aio::Task<Result<wire::ClamdVersion>> Check() const;
+  aio::Task<Result<wire::ClamdVersion>> Version() const;
+
   // Whether contents go as descriptors over a Unix socket, as they do at first: not every clamd may take them
   // (AppArmor, for one, can forbid it).
-  void SendDescriptors(bool wanted) { sends_descriptors_ = wanted && address_.is_unix(); }
+  void SendDescriptors(bool wanted);
   bool sends_descriptors() const { return sends_descriptors_; }
-  // Has `size` bytes of `content` scanned: by its descriptor or by sending them. Waits for the
-  // verdict without end. kUnavailable when the server cannot have seen the content; kTimeout when it did not take it;
-  // kDisconnected and kMalformed when it did not answer as clamd does.
-  aio::Task<Result<wire::ClamdScanReply>> Scan(int content, std::uint64_t size);
+
+  // A connection for one scan.
+  aio::Task<Result<ClamdConnection>> Connect() const;
+  // Has `size` bytes of `content` scanned over `connection`: by its descriptor or by sending them. Waits for the
+  // verdict without end. kUnavailable when the server cannot have seen the content.
+  aio::Task<Result<wire::ClamdScanReply>> Scan(ClamdConnection connection, int content, std::uint64_t size) const;
 
  private:
-  aio::Task<Result<ClamdConnection>> Connect();
-  aio::Task<Result<std::string>> Ask(std::string_view command);
-  aio::Task<Result<wire::ClamdScanReply>> ScanDescriptor(int content);
-  aio::Task<Result<wire::ClamdScanReply>> ScanStream(int content, std::uint64_t size);
+  aio::Task<Result<std::string>> Ask(std::string_view command) const;
+  aio::Task<Result<wire::ClamdScanReply>> ScanDescriptor(ClamdConnection connection, int content) const;
+  aio::Task<Result<wire::ClamdScanReply>> ScanStream(ClamdConnection connection, int content, std::uint64_t size) const;
 
-  const ClamdAddress address_;
-  const ClamdTimeouts timeouts_;
-  aio::BlockingPool& disk_;
-  std::vector<ClamdConnection::Endpoint> endpoints_;
-  bool sends_descriptors_ = address_.is_unix();
+  ClamdEndpoint endpoint_;
+  ClamdTimeouts timeouts_;
+  aio::BlockingPool* disk_;
+  bool sends_descriptors_;
 };
 
 }  // namespace lazaret::clamav

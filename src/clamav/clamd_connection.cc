@@ -11,12 +11,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
 #include <fmt/format.h>
 
+#include "aio/deadline.h"
 #include "wire/clamd_reply.h"
 
 namespace lazaret::clamav {
@@ -27,18 +29,67 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
+constexpr milliseconds kFirstPause{1};
+constexpr milliseconds kLongestPause{100};
+
+// Something that we, or our machine, have run out of.
+bool IsOurShortage(const error_code& failed) {
+  constexpr std::array kShortages = {EMFILE, ENFILE, ENOBUFS, ENOMEM, ETOOMANYREFS};
+  return failed.category() == boost::system::system_category() &&
+         std::ranges::find(kShortages, failed.value()) != kShortages.end();
+}
+
 Error Lost(const error_code& failed) {
-  return {Errc::kDisconnected, fmt::format("the connection to clamd is lost: {}", failed.message())};
+  return {IsOurShortage(failed) ? Errc::kOverloaded : Errc::kDisconnected,
+          fmt::format("the connection to clamd is lost: {}", failed.message())};
+}
+
+std::unexpected<Error> CannotConnect(const error_code& failed, int family) {
+  Errc code = Errc::kUnavailable;
+  // Without an address of that family IPv6 says so, too; with IPv4 all ports are in use.
+  if (IsOurShortage(failed) || (family == AF_INET && failed == boost::system::errc::address_not_available)) {
+    code = Errc::kOverloaded;
+  }
+  if (failed == boost::system::errc::timed_out) code = Errc::kTimeout;
+  return Fail(code, fmt::format("cannot connect: {}", failed.message()));
 }
 
 }  // namespace
 
-aio::Task<Result<ClamdConnection>> ClamdConnection::Open(Endpoint endpoint) {
+aio::Task<Result<ClamdConnection>> ClamdConnection::Open(ClamdEndpoint endpoint, SteadyTime deadline) {
+  if (endpoint.protocol().family() == AF_UNIX) return OpenUnix(std::move(endpoint), deadline);
+  return aio::WithDeadline(OpenTcp(std::move(endpoint)), deadline,
+                           "it does not accept connections: it is busy, hangs, or is cut off");
+}
+
+// Asio takes EAGAIN, which says that the backlog is full (connect(2)), for a connection that is being made.
+aio::Task<Result<ClamdConnection>> ClamdConnection::OpenUnix(ClamdEndpoint endpoint, SteadyTime deadline) {
+  for (milliseconds pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    Socket socket(co_await asio::this_coro::executor);
+    error_code failed;
+    socket.open(endpoint.protocol(), failed);
+    if (!failed) socket.native_non_blocking(true, failed);
+    if (failed) co_return CannotConnect(failed, AF_UNIX);
+    if (::connect(socket.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) {
+      co_return ClamdConnection(std::move(socket));
+    }
+    failed = error_code(errno, boost::system::system_category());
+    if (failed.value() != EAGAIN) co_return CannotConnect(failed, AF_UNIX);
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (now >= deadline) co_return Fail(Errc::kTimeout, "it does not accept connections: it is busy, or hangs");
+    socket.close(failed);
+    co_await aio::SleepUntil(std::min(now + pause, deadline));
+  }
+}
+
+aio::Task<Result<ClamdConnection>> ClamdConnection::OpenTcp(ClamdEndpoint endpoint) {
   Socket socket(co_await asio::this_coro::executor);
-  const auto [failed] = co_await socket.async_connect(endpoint, kAwait);
-  if (failed) co_return Fail(Errc::kUnavailable, fmt::format("cannot connect: {}", failed.message()));
-  error_code ignored;
-  socket.native_non_blocking(true, ignored);
+  error_code failed;
+  socket.open(endpoint.protocol(), failed);
+  if (failed) co_return CannotConnect(failed, endpoint.protocol().family());
+  const auto [refused] = co_await socket.async_connect(endpoint, kAwait);
+  if (refused) co_return CannotConnect(refused, endpoint.protocol().family());
+  socket.native_non_blocking(true, failed);
   co_return ClamdConnection(std::move(socket));
 }
 

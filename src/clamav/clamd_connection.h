@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/result.h"
+#include "clamav/clamd_endpoints.h"
 
 namespace lazaret::clamav {
 
@@ -21,10 +22,9 @@ struct ClamdAnswer {
 // A connection for one command. One executor; closed when it is destroyed.
 class ClamdConnection {
  public:
-  using Endpoint = boost::asio::generic::stream_protocol::endpoint;
-
-  // kUnavailable when nobody takes it.
-  static aio::Task<Result<ClamdConnection>> Open(Endpoint endpoint);
+  // kTimeout when the server has not accepted by `deadline`: it is busy, hangs, or is cut off. kUnavailable when nobody
+  // listens there. Here and below kOverloaded when the system has no socket, port, descriptor or memory left for us.
+  static aio::Task<Result<ClamdConnection>> Open(ClamdEndpoint endpoint, SteadyTime deadline);
 
   // kDisconnected when the peer does not take them.
   aio::Task<Result<void>> Send(Bytes bytes);
@@ -43,6 +43,9 @@ class ClamdConnection {
  private:
   using Socket = boost::asio::generic::stream_protocol::socket;
   explicit ClamdConnection(Socket socket) : socket_(std::move(socket)) {}
+
+  static aio::Task<Result<ClamdConnection>> OpenUnix(ClamdEndpoint endpoint, SteadyTime deadline);
+  static aio::Task<Result<ClamdConnection>> OpenTcp(ClamdEndpoint endpoint);
 
   Socket socket_;
 };

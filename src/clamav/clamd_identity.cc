@@ -48,7 +48,8 @@ EngineInfo DescribeClamd(const wire::ClamdVersion& version, const ClamdAbilities
                                                    : std::string("unknown, by clamd without a daily database"),
                   .built_at = version.built_at,
                   .databases = {},
-                  .isolation = {}};
+                  .isolation = {},
+                  .version_line = version.text};
   if (version.daily && version.built_at) info.databases.push_back({"daily", *version.daily, *version.built_at});
   return info;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/scoped_time_zone.h"
+
 namespace lazaret::clamav {
 namespace {
 
@@ -21,7 +23,9 @@ constexpr const char* kMonday = "ClamAV 1.4.6/28129/Mon Nov 23 07:00:00 2026";
 constexpr const char* kTuesday = "ClamAV 1.4.6/28130/Tue Nov 24 07:00:00 2026";
 
 TEST(ClamdIdentity, TellsWhatPeopleWantToKnow) {
+  const ScopedTimeZone zone("UTC");
   const EngineInfo info = Describe(kMonday);
+  EXPECT_EQ(info.version_line, kMonday);
   EXPECT_EQ(info.name, "ClamAV");
   EXPECT_EQ(info.version, "1.4.6");
   EXPECT_EQ(info.signature_label, "daily 28129, by clamd");

@@ -36,17 +36,18 @@ Verdict ToVerdict(const wire::ClamdScanReply& reply, ScanRecord record) {
 }  // namespace
 
 ClamdPool::ClamdPool(ClamdPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock,
-                     Log& log)
+                     Log& log, aio::Lookup lookup)
     : settings_(std::move(settings)),
       executor_(std::move(executor)),
       clock_(clock),
       log_(log),
+      resolver_(std::move(lookup), settings_.addresses.size()),
       tasks_(executor_,
              [this](std::exception_ptr error) { log_.Error("clamd pool task failed", {{"error", WhatOf(error)}}); }),
       not_ready_reason_("no clamd server has answered yet") {
   for (const ClamdAddress& address : settings_.addresses) {
-    servers_.push_back(std::make_unique<ClamdServer>(address, settings_.server, executor_, disk, clock_, log_,
-                                                     [this] { OnChange(); }));
+    servers_.push_back(std::make_unique<ClamdServer>(address, settings_.server, executor_, disk, resolver_, clock_,
+                                                     log_, [this] { OnChange(); }));
   }
 }
 
@@ -118,15 +119,15 @@ ClamdServer* ClamdPool::Choose(std::uint64_t size, const Tried& tried) const {
   const EngineInfoPtr newest = Current();
   // A server that has failed this content already is asked again only when there is no other.
   const auto rank = [&](const ClamdServer& server) {
-    return std::tuple(tried.contains(&server), server.is_suspect(), server.is_full(), server.in_flight(),
-                      server.standing()->info != newest);
+    return std::tuple(tried.contains(&server), server.is_suspect(), server.is_avoided(), server.is_full(),
+                      server.in_flight(), server.standing()->info != newest);
   };
   ClamdServer* best = nullptr;
   for (const auto& server : servers_) {
     if (server->standing() == nullptr || server->standing()->abilities.largest < size) continue;
     if (best == nullptr || rank(*server) < rank(*best)) best = server.get();
   }
-  return best == nullptr || best->is_full() ? nullptr : best;
+  return best == nullptr || best->is_suspect() || best->is_full() ? nullptr : best;
 }
 
 aio::Task<Result<ClamdServer::Lease>> ClamdPool::Acquire(std::uint64_t size, const Tried& tried, SteadyTime deadline) {
@@ -139,16 +140,16 @@ aio::Task<Result<ClamdServer::Lease>> ClamdPool::Acquire(std::uint64_t size, con
   }
 }
 
-aio::Task<Result<Verdict>> ClamdPool::Scan(Content& content, SteadyTime deadline) {
+aio::Task<Result<Verdict>> ClamdPool::Scan(ContentPtr content, SteadyTime deadline) {
   EngineInfoPtr engine = Current();
   if (engine == nullptr) co_return Fail(Errc::kUnavailable, NotReadyReason());
-  const std::uint64_t size = content.size();
+  const std::uint64_t size = content->size();
   SteadyTime start = clock_.SteadyNow();
   const auto record = [&] { return ScanRecord{engine, size, clock_.Now(), MillisecondsSince(start)}; };
   if (size > settings_.server.max_file_size) {
     co_return Verdict::Unscannable(record(), Reason::kLimitExceeded, "larger than clamd_pool.max_file_size");
   }
-  const auto descriptor = content.Descriptor();
+  const auto descriptor = content->Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
 
   Tried tried;
@@ -159,6 +160,8 @@ aio::Task<Result<Verdict>> ClamdPool::Scan(Content& content, SteadyTime deadline
     if (!lease && lease.error().code == Errc::kTooLarge) {
       co_return Verdict::Unscannable(record(), Reason::kLimitExceeded, lease.error().what);
     }
+    // Those that it was shown to have failed, and there is no other one now.
+    if (!lease && was_seen && lease.error().code != Errc::kCancelled) break;
     if (!lease) co_return std::unexpected(lease.error());
     ClamdServer& server = lease->server();
     engine = server.standing()->info;
@@ -175,10 +178,11 @@ aio::Task<Result<Verdict>> ClamdPool::Scan(Content& content, SteadyTime deadline
     if (!judged && judged.error().code == Errc::kTimeout) {
       co_return Verdict::Unscannable(record(), Reason::kTimeout, judged.error().what);
     }
+    if (!judged && IsOurFault(judged.error())) co_return std::unexpected(judged.error());
     last = judged ? Error{Errc::kInternal, "clamd: " + judged->reply.text} : judged.error();
     was_seen = was_seen || last.code != Errc::kUnavailable;
     tried.insert(&server);
-    log_.Warning("clamd failed in a scan", {{"id", content.digest().Hex()},
+    log_.Warning("clamd failed in a scan", {{"id", content->digest().Hex()},
                                             {"size", size},
                                             {"server", server.name()},
                                             {"attempt", attempt},

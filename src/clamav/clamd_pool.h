@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aio/blocking_pool.h"
+#include "aio/resolver.h"
 #include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,7 +27,8 @@ struct ClamdPoolSettings {
 
 // The engine that has others scan: one or more clamd servers, each of which is watched, examined and, when it fails,
 // left alone for a while. A content goes to the server that is up with the fewest scans of ours on it, and to another
-// one when that fails before its verdict. What is not exactly a verdict of clamd's is never one.
+// one when that fails before its verdict; servers whose last scans ended in errors come after the others. What is not
+// exactly a verdict of clamd's is never one. Our own failures (IsOurFault) end the scan and are blamed on no server.
 //
 // Current() is the identity of the newest signature set, by daily database, among the servers that are up (of equal
 // ones, of the server that was named first). A verdict carries the identity of the server that judged: while servers
@@ -45,7 +47,8 @@ class ClamdPool final : public Engine {
     std::size_t in_flight;
   };
 
-  ClamdPool(ClamdPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock, Log& log);
+  ClamdPool(ClamdPoolSettings settings, aio::Executor executor, aio::BlockingPool& disk, const Clock& clock, Log& log,
+            aio::Lookup lookup = aio::LookUp);
   ~ClamdPool() override;
 
   // Starts to look for the servers; Current() is null until one is ready.
@@ -56,7 +59,7 @@ class ClamdPool final : public Engine {
   EngineInfoPtr Current() const override;
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.addresses.size() * settings_.server.connections; }
-  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime deadline) override;
+  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   std::vector<Status> Servers() const;  // any thread
 
@@ -67,7 +70,7 @@ class ClamdPool final : public Engine {
   void OnChange();
   // Returns when something has changed, or at `deadline`; false when the caller was cancelled.
   aio::Task<bool> WaitForChange(SteadyTime deadline);
-  // Null when all that would do are busy.
+  // Null when those that are to be preferred are full, or have to be examined first.
   ClamdServer* Choose(std::uint64_t size, const Tried& tried) const;
   bool AnyTakes(std::uint64_t size) const;
   // kTooLarge when no server that is up takes contents of that size.
@@ -77,6 +80,7 @@ class ClamdPool final : public Engine {
   const aio::Executor executor_;
   const Clock& clock_;
   Log& log_;
+  aio::Resolver resolver_;
   aio::TaskGroup tasks_;
   std::vector<std::unique_ptr<ClamdServer>> servers_;
   std::list<std::shared_ptr<boost::asio::steady_timer>> waiters_;

@@ -6,41 +6,38 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "aio/deadline.h"
-#include "clamav/clamd_probe.h"
+#include "clamav/clamd_endpoints.h"
 
 namespace lazaret::clamav {
 namespace asio = boost::asio;
 
 namespace {
 
-constexpr seconds kProbeTime{30};  // for one probe to be scanned
-constexpr std::uint64_t kLeastLargest = 64 * 1024;
+constexpr milliseconds kOurPause{1'000};  // after a check that we could not make
 
 }  // namespace
 
 ClamdServer::ClamdServer(ClamdAddress address, const ClamdServerSettings& settings, const aio::Executor& executor,
-                         aio::BlockingPool& disk, const Clock& clock, Log& log, std::function<void()> on_change)
-    : settings_(settings),
+                         aio::BlockingPool& disk, aio::Resolver& resolver, const Clock& clock, Log& log,
+                         std::function<void()> on_change)
+    : address_(std::move(address)),
+      settings_(settings),
+      disk_(disk),
+      resolver_(resolver),
       clock_(clock),
       log_(log),
       on_change_(std::move(on_change)),
-      client_(std::move(address), {.connect = settings.connect_timeout, .answer = settings.answer_timeout}, disk),
+      breaker_({.silence = 2 * settings.answer_timeout}),
       wake_(executor) {}
 
 aio::Task<> ClamdServer::Watch() {
   for (;;) {
-    co_await Look();
-    SteadyTime next = clock_.SteadyNow();
-    if (breaker_.is_closed()) {
-      next += settings_.check_interval;
-    } else {
-      next += breaker_.Pause(std::uniform_real_distribution<double>(0, 1)(random_));
-    }
-    wake_.expires_at(poked_ && breaker_.is_closed() ? SteadyTime::min() : next);
+    const milliseconds pause = co_await Look();
+    wake_.expires_at(poked_ && breaker_.is_closed() ? SteadyTime::min() : clock_.SteadyNow() + pause);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
@@ -51,119 +48,95 @@ void ClamdServer::Poke() {
   if (breaker_.is_closed()) wake_.expires_at(SteadyTime::min());
 }
 
-aio::Task<> ClamdServer::Look() {
-  // A scan that went well was as good as a check.
-  if (standing_ != nullptr && !poked_ && clock_.SteadyNow() - last_heard_ < settings_.check_interval) co_return;
-  // It failed or was slow: it may have been started again, with another configuration, behind a socket that stayed.
-  const bool is_suspect = std::exchange(poked_, false);
+void ClamdServer::Suspect() {
+  suspect_ = true;
+  ++suspicions_;
+  Poke();
+}
+
+milliseconds ClamdServer::PauseWhileDown() {
+  return breaker_.Pause(std::uniform_real_distribution<double>(0, 1)(random_));
+}
+
+aio::Task<milliseconds> ClamdServer::Look() {
+  const SteadyTime start = clock_.SteadyNow();
+  const bool was_poked = std::exchange(poked_, false);
   const StandingPtr before = standing_;
+  std::uint64_t known_largest = 0;
   if (before != nullptr) {
-    const auto version = co_await client_.Check();
-    if (!version) {
-      if (version.error().code == Errc::kTimeout) {
-        breaker_.OnSlow();
-      } else {
-        breaker_.OnRefused();
-      }
-      if (!breaker_.is_closed()) co_return MarkDown(version.error().what);
-      poked_ = true;
-      co_return;
-    }
+    // A scan that went well was as good as a check.
+    const bool is_due = was_poked || suspect_ || start - last_heard_ >= settings_.check_interval;
+    if (!is_due) co_return settings_.check_interval;
+    const auto version = co_await before->client.Check();
+    if (standing_ == nullptr) co_return PauseWhileDown();  // scans have failed meanwhile
+    if (!version) co_return OnBadCheck(version.error(), start);
     last_heard_ = clock_.SteadyNow();
-    if (standing_ == nullptr) co_return;  // scans have failed meanwhile
-    if (!is_suspect && version->text == standing_->version.text) {
-      MarkUp(Standing{*version, standing_->abilities, Describe(*version, standing_->abilities)});
-      co_return;
+    if (!suspect_ && version->text == before->version.text) {
+      MarkUp(Standing{before->client, *version, before->abilities, Describe(*version, before->abilities)});
+      co_return settings_.check_interval;
     }
+    // With another engine it has been started again. Else its signatures may have changed, but not its configuration.
+    if (version->engine != before->version.engine) Suspect();
+    if (!suspect_ && !was_poked) known_largest = before->abilities.largest;
   }
-  // Its configuration does not change while it runs, its signatures do.
-  auto standing = co_await Examine(before != nullptr && !is_suspect ? before->abilities.largest : 0);
-  if (!standing) {
-    breaker_.OnRefused();
-    MarkDown(standing.error().what);
-    co_return;
-  }
+  poked_ = false;
+  const std::uint64_t suspicions = suspicions_;
+  auto standing = co_await Examine(before, known_largest);
+  if (before != nullptr && standing_ == nullptr) co_return PauseWhileDown();
+  if (!standing) co_return OnBadCheck(standing.error(), start);
   last_heard_ = clock_.SteadyNow();
   LogReady(*standing);
   breaker_.OnExamined();
+  // What has come up meanwhile may not have been there to be seen.
+  suspect_ = suspicions_ != suspicions;
   MarkUp(*std::move(standing));
+  co_return settings_.check_interval;
 }
 
-aio::Task<Result<ClamdServer::Standing>> ClamdServer::Examine(std::uint64_t known_largest) {
-  if (auto found = co_await client_.Resolve(); !found) co_return std::unexpected(found.error());
-  const auto before = co_await client_.Check();
-  if (!before) co_return std::unexpected(before.error());
-  const auto abilities = co_await Probe(known_largest);
-  if (!abilities) co_return std::unexpected(abilities.error());
-  const auto after = co_await client_.Version();
-  if (!after) co_return std::unexpected(after.error());
-  if (*before != *after) co_return Fail(Errc::kUnavailable, "its signatures changed while it was examined");
-  co_return Standing{*after, *abilities, Describe(*after, *abilities)};
+milliseconds ClamdServer::OnBadCheck(const Error& error, SteadyTime start) {
+  if (IsOurFault(error)) {
+    SetTrouble(error.what);
+    on_change_();
+    return kOurPause;
+  }
+  if (standing_ != nullptr && error.code == Errc::kTimeout) {
+    breaker_.OnSlow(std::chrono::floor<milliseconds>(clock_.SteadyNow() - start));
+    if (breaker_.is_closed()) {
+      Suspect();
+      return milliseconds(0);
+    }
+  } else {
+    breaker_.OnRefused();
+  }
+  MarkDown(error.what);
+  return PauseWhileDown();
 }
 
-aio::Task<Result<ClamdAbilities>> ClamdServer::Probe(std::uint64_t known_largest) {
-  ClamdAbilities abilities;
-  if (known_largest == 0) client_.SendDescriptors(true);
-  auto eicar = co_await FindingOf(EicarProbe());
-  if (!eicar && client_.sends_descriptors()) {
-    client_.SendDescriptors(false);
-    eicar = co_await FindingOf(EicarProbe());
+aio::Task<Result<ClamdServer::Standing>> ClamdServer::Examine(StandingPtr before, std::uint64_t known_largest) {
+  auto endpoints = co_await FindClamd(address_, resolver_, clock_.SteadyNow() + settings_.connect_timeout);
+  if (!endpoints && before == nullptr) co_return std::unexpected(endpoints.error());
+  // It has just answered: it stays the one, unless its name leads elsewhere now.
+  if (before != nullptr &&
+      (!endpoints || std::ranges::find(*endpoints, before->client.endpoint()) != endpoints->end())) {
+    endpoints = {before->client.endpoint()};
   }
-  if (!eicar) co_return std::unexpected(eicar.error());
-  if (*eicar != wire::ClamdFinding::kInfected) {
-    co_return Fail(Errc::kUnavailable, "it does not find the EICAR test file, so it would not find anything else");
+  Error last{Errc::kUnavailable, "its name leads nowhere"};
+  for (const ClamdEndpoint& endpoint : *endpoints) {
+    const bool is_known = before != nullptr && before->client.endpoint() == endpoint;
+    const ClamdTimeouts timeouts{.connect = settings_.connect_timeout, .answer = settings_.answer_timeout};
+    const auto examined =
+        co_await ExamineClamd(is_known ? before->client : ClamdClient(endpoint, timeouts, disk_),
+                              {.max_file_size = settings_.max_file_size, .require_alerts = settings_.require_alerts},
+                              is_known ? known_largest : 0, clock_);
+    if (examined) {
+      co_return Standing{examined->client, examined->version, examined->abilities,
+                         Describe(examined->version, examined->abilities)};
+    }
+    last = examined.error();
+    if (endpoints->size() > 1) last.what = fmt::format("{}: {}", TextOf(endpoint), last.what);
+    if (IsOurFault(last)) break;
   }
-  const auto deep = co_await FindingOf(DeepProbe());
-  if (!deep) co_return std::unexpected(deep.error());
-  abilities.tells_limits = *deep == wire::ClamdFinding::kLimitExceeded;
-  const auto encrypted = co_await FindingOf(EncryptedProbe());
-  if (!encrypted) co_return std::unexpected(encrypted.error());
-  abilities.tells_encryption = *encrypted == wire::ClamdFinding::kEncrypted;
-  if (settings_.require_alerts && !(abilities.tells_limits && abilities.tells_encryption)) {
-    co_return Fail(Errc::kUnavailable,
-                   "it calls clean what it could not look into: put AlertExceedsMax yes and AlertEncrypted yes into "
-                   "its clamd.conf, "
-                   "or accept such verdicts with clamd_pool.require_alerts = false");
-  }
-  abilities.largest = known_largest;
-  if (known_largest == 0) {
-    const auto largest = co_await FindLargest(abilities.tells_limits);
-    if (!largest) co_return std::unexpected(largest.error());
-    abilities.largest = *largest;
-  }
-  co_return abilities;
-}
-
-// Halves the size until what is in a content of that size is found: a clamd calls clean what is over its MaxFileSize.
-aio::Task<Result<std::uint64_t>> ClamdServer::FindLargest(bool tells_limits) {
-  for (std::uint64_t size = settings_.max_file_size; size >= kLeastLargest; size /= 2) {
-    const auto probe = SizedProbe(size);
-    if (!probe) co_return std::unexpected(probe.error());
-    const auto reply = co_await ScanProbe(probe->Get(), size);
-    if (!reply) co_return std::unexpected(reply.error());
-    const bool is_told = tells_limits && reply->text.starts_with("Heuristics.Limits.Exceeded");
-    if (reply->finding == wire::ClamdFinding::kInfected || is_told) co_return size;
-  }
-  co_return Fail(Errc::kUnavailable, fmt::format("it finds nothing in a file of {} bytes: its MaxFileSize, MaxScanSize "
-                                                 "or StreamMaxLength is too low, or it does not look into ZIP files",
-                                                 kLeastLargest));
-}
-
-aio::Task<Result<wire::ClamdFinding>> ClamdServer::FindingOf(std::string probe) {
-  const auto content = MakeProbeFile(probe);
-  if (!content) co_return std::unexpected(content.error());
-  const auto reply = co_await ScanProbe(content->Get(), probe.size());
-  if (!reply) co_return std::unexpected(reply.error());
-  co_return reply->finding;
-}
-
-aio::Task<Result<wire::ClamdScanReply>> ClamdServer::ScanProbe(int content, std::uint64_t size) {
-  auto reply = co_await aio::WithDeadline(client_.Scan(content, size), clock_.SteadyNow() + kProbeTime,
-                                          "it did not scan a harmless probe in time");
-  if (reply && reply->finding == wire::ClamdFinding::kError) {
-    co_return Fail(Errc::kUnavailable, fmt::format("it could not scan a harmless probe: {}", reply->text));
-  }
-  co_return reply;
+  co_return std::unexpected(last);
 }
 
 EngineInfoPtr ClamdServer::Describe(const wire::ClamdVersion& version, const ClamdAbilities& abilities) const {
@@ -175,8 +148,9 @@ EngineInfoPtr ClamdServer::Describe(const wire::ClamdVersion& version, const Cla
 
 void ClamdServer::LogReady(const Standing& standing) const {
   log_.Info("clamd ready", {{"server", name()},
+                            {"at", TextOf(standing.client.endpoint())},
                             {"version", standing.version.text},
-                            {"sends", client_.sends_descriptors() ? "descriptors" : "bytes"},
+                            {"sends", standing.client.sends_descriptors() ? "descriptors" : "bytes"},
                             {"tells_limits", standing.abilities.tells_limits},
                             {"tells_encryption", standing.abilities.tells_encryption},
                             {"largest", standing.abilities.largest}});
@@ -198,70 +172,113 @@ void ClamdServer::LogReady(const Standing& standing) const {
 void ClamdServer::MarkUp(Standing standing) {
   standing_ = std::make_shared<const Standing>(std::move(standing));
   trouble_.clear();
-  suspect_ = false;
   up_ = true;
   on_change_();
 }
 
 void ClamdServer::MarkDown(const std::string& why) {
-  if (trouble_ != why) log_.Warning("clamd not used", {{"server", name()}, {"error", why}});
-  trouble_ = why;
+  SetTrouble(why);
   standing_ = nullptr;
+  suspect_ = false;
   up_ = false;
   std::exchange(down_, std::make_shared<aio::Broadcast<Error>>())->Set(Error{Errc::kDisconnected, why});
   on_change_();
 }
 
-void ClamdServer::OnFailure(const Error& error) {
-  if (standing_ == nullptr) return;
-  breaker_.OnScanFailed();
-  if (!breaker_.is_closed()) return MarkDown(error.what);
-  suspect_ = true;
-  Poke();
+void ClamdServer::SetTrouble(const std::string& why) {
+  if (trouble_ != why) {
+    log_.Warning(breaker_.is_closed() ? "clamd not checked" : "clamd not used", {{"server", name()}, {"error", why}});
+  }
+  trouble_ = why;
 }
 
 aio::Task<Result<ClamdServer::Judgement>> ClamdServer::Judge(int content, std::uint64_t size, SteadyTime deadline) {
   using namespace asio::experimental::awaitable_operators;
   const auto down = down_;
-  const auto first = co_await (JudgeOn(standing_, content, size) || down->Wait(deadline));
+  const StandingPtr before = standing_;
+  const auto first = co_await (JudgeOn(before, content, size) || down->Wait(deadline));
   if (first.index() == 1) {
     if (const auto& error = std::get<1>(first); error) {
       co_return Fail(Errc::kDisconnected, fmt::format("given up during the scan: {}", error->what));
     }
     co_return Fail(Errc::kTimeout, "the scan passed its deadline");
   }
-  const Result<Judgement>& judgement = std::get<0>(first);
   const auto state = co_await asio::this_coro::cancellation_state;
   if (state.cancelled() != asio::cancellation_type::none) {
     co_return Fail(Errc::kCancelled, "nobody waits for this scan any more");
   }
-  if (!judgement) {
-    OnFailure(judgement.error());
-  } else {
-    breaker_.OnScanned();
-  }
-  co_return judgement;
+  const Outcome& outcome = std::get<0>(first);
+  // Its name may lead elsewhere by now.
+  const bool is_current = standing_ == nullptr || standing_->client.endpoint() == before->client.endpoint();
+  if (is_current) Learn(outcome);
+  co_return outcome.judgement;
 }
 
-aio::Task<Result<ClamdServer::Judgement>> ClamdServer::JudgeOn(StandingPtr before, int content, std::uint64_t size) {
-  const auto reply = co_await client_.Scan(content, size);
+void ClamdServer::Learn(const Outcome& outcome) {
+  const SteadyTime now = clock_.SteadyNow();
+  if (outcome.judgement) {
+    breaker_.OnScanned();
+    const bool is_verdict = outcome.judgement->reply.finding != wire::ClamdFinding::kError;
+    return is_verdict ? avoidance_.OnVerdict() : avoidance_.OnError(now);
+  }
+  switch (outcome.blame) {
+    case Blame::kNobody: return;
+    case Blame::kLoad:
+      avoidance_.OnBusy(now);
+      if (standing_ != nullptr) Poke();
+      return;
+    case Blame::kServer: break;
+  }
+  avoidance_.OnError(now);
+  if (standing_ == nullptr) return;
+  breaker_.OnScanFailed();
+  if (!breaker_.is_closed()) return MarkDown(outcome.judgement.error().what);
+  Suspect();
+}
+
+aio::Task<ClamdServer::Outcome> ClamdServer::JudgeOn(StandingPtr before, int content, std::uint64_t size) {
+  const auto failed = [](const Error& error, Errc code) {
+    Outcome outcome{std::unexpected(error), IsOurFault(error) ? Blame::kNobody : Blame::kServer};
+    if (outcome.blame != Blame::kNobody) outcome.judgement = Fail(code, error.what);
+    return outcome;
+  };
+  const std::uint64_t suspicions = suspicions_;
+  auto connection = co_await before->client.Connect();
+  if (!connection) {
+    Outcome outcome = failed(connection.error(), Errc::kUnavailable);
+    if (connection.error().code == Errc::kTimeout) outcome.blame = Blame::kLoad;
+    co_return outcome;
+  }
+  // Whoever has accepted it may be another one than the one that is known.
+  if (suspicions_ != suspicions)
+    co_return Outcome{Fail(Errc::kUnavailable, "it failed meanwhile, and has to be examined first")};
+  const auto reply = co_await before->client.Scan(*std::move(connection), content, size);
   if (!reply) {
     // Its own time-outs are failures like others; only the caller's deadline is one.
     const Errc code = reply.error().code == Errc::kTimeout ? Errc::kDisconnected : reply.error().code;
-    co_return Fail(code, reply.error().what);
+    co_return failed(reply.error(), code);
   }
-  if (reply->finding == wire::ClamdFinding::kError) co_return Judgement{*reply, before->info};
-  const auto after = co_await client_.Version();
+  if (reply->finding == wire::ClamdFinding::kError) co_return Outcome{Judgement{*reply, before->info}};
+  const auto after = co_await before->client.Version();
   if (!after) {
-    co_return Fail(Errc::kDisconnected, fmt::format("it scanned but does not say with what: {}", after.error().what));
+    Outcome outcome = failed(after.error(), Errc::kDisconnected);
+    if (after.error().code == Errc::kTimeout) outcome.blame = Blame::kLoad;
+    outcome.judgement.error().what = fmt::format("it scanned but does not say with what: {}", after.error().what);
+    co_return outcome;
   }
   last_heard_ = clock_.SteadyNow();
-  if (*after == before->version) co_return Judgement{*reply, before->info};
-  Poke();
+  if (*after == before->version) co_return Outcome{Judgement{*reply, before->info}};
+  if (after->engine != before->version.engine) {
+    co_return failed({Errc::kDisconnected, "it was started again during the scan, with another engine"},
+                     Errc::kDisconnected);
+  }
+  if (standing_ != nullptr && *after != standing_->version) Poke();
   const wire::ClamdVersion* const older = OlderOf(before->version, *after);
-  if (older == nullptr) co_return Fail(Errc::kDisconnected, "it changed its signatures during the scan");
-  if (older == &*after) co_return Judgement{*reply, Describe(*after, before->abilities)};
-  co_return Judgement{*reply, before->info};
+  if (older == nullptr) {
+    co_return failed({Errc::kDisconnected, "it changed its signatures during the scan"}, Errc::kDisconnected);
+  }
+  const EngineInfoPtr info = older == &*after ? Describe(*after, before->abilities) : before->info;
+  co_return Outcome{Judgement{*reply, info}};
 }
 
 }  // namespace lazaret::clamav

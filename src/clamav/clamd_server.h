@@ -4,17 +4,21 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <random>
 #include <string>
 
+#include "aio/blocking_pool.h"
 #include "aio/broadcast.h"
+#include "aio/resolver.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "clamav/avoidance.h"
 #include "clamav/circuit_breaker.h"
-#include "clamav/clamd_client.h"
-#include "clamav/clamd_identity.h"
+#include "clamav/clamd_address.h"
+#include "clamav/clamd_examination.h"
 #include "core/verdict.h"
 
 namespace lazaret::clamav {
@@ -28,12 +32,14 @@ struct ClamdServerSettings {
   bool require_alerts = true;  // use no server without AlertExceedsMax and AlertEncrypted
 };
 
-// One clamd of the pool: watches it, examines it before it is used and each time after it was away, and has it scan.
-// One executor, but for what is said to be thread-safe.
+// One clamd of the pool: watches it, examines it before it is used and each time after it failed or was away, and has
+// it scan. Where its name leads to several, one of them: contents go to the very one that was examined. One executor,
+// but for what is said to be thread-safe.
 class ClamdServer {
  public:
   // What is known about a server that may be used.
   struct Standing {
+    ClamdClient client;
     wire::ClamdVersion version;
     ClamdAbilities abilities;
     EngineInfoPtr info;  // of `version`
@@ -65,7 +71,8 @@ class ClamdServer {
 
   // `on_change` is called whenever something has changed by which servers are chosen.
   ClamdServer(ClamdAddress address, const ClamdServerSettings& settings, const aio::Executor& executor,
-              aio::BlockingPool& disk, const Clock& clock, Log& log, std::function<void()> on_change);
+              aio::BlockingPool& disk, aio::Resolver& resolver, const Clock& clock, Log& log,
+              std::function<void()> on_change);
 
   // Checks the server until the caller is cancelled.
   aio::Task<> Watch();
@@ -74,43 +81,61 @@ class ClamdServer {
   const StandingPtr& standing() const { return standing_; }
   // Why it may not.
   const std::string& trouble() const { return trouble_; }
-  // Something went wrong with it and it was not checked since.
+  // It failed or was silent, and may have been started again as another one: until it has been examined it is given no
+  // contents, though it may keep its standing.
   bool is_suspect() const { return suspect_; }
+  // Others are to be preferred for a while.
+  bool is_avoided() const { return avoidance_.Holds(clock_.SteadyNow(), in_flight_ > 0); }
   bool is_full() const { return in_flight_ >= settings_.connections; }
   bool is_up() const { return up_; }                    // any thread
   std::size_t in_flight() const { return in_flight_; }  // any thread
-  std::string name() const { return client_.address().Text(); }
+  std::string name() const { return address_.Text(); }
 
-  // Only while there is a standing. kTimeout when `deadline` passed first; every other error says that another server
-  // should be asked: kUnavailable when this one cannot have seen the content.
+  // Only while there is a standing and no suspicion. kTimeout when `deadline` passed first; an error that IsOurFault
+  // ends the scan; every other one says that another server should be asked: kUnavailable when this one cannot have
+  // seen the content.
   aio::Task<Result<Judgement>> Judge(int content, std::uint64_t size, SteadyTime deadline);
 
  private:
-  aio::Task<Result<Judgement>> JudgeOn(StandingPtr before, int content, std::uint64_t size);
-  aio::Task<> Look();
-  aio::Task<Result<Standing>> Examine(std::uint64_t known_largest);
-  aio::Task<Result<ClamdAbilities>> Probe(std::uint64_t known_largest);
-  aio::Task<Result<std::uint64_t>> FindLargest(bool tells_limits);
-  aio::Task<Result<wire::ClamdScanReply>> ScanProbe(int content, std::uint64_t size);
-  aio::Task<Result<wire::ClamdFinding>> FindingOf(std::string probe);
+  // Who is to be blamed when there is no judgement.
+  enum class Blame : std::uint8_t { kNobody, kLoad, kServer };
+  struct Outcome {
+    Result<Judgement> judgement;
+    Blame blame = Blame::kNobody;
+  };
+
+  aio::Task<Outcome> JudgeOn(StandingPtr before, int content, std::uint64_t size);
+  void Learn(const Outcome& outcome);
+
+  // Both return how long to wait until the next time.
+  aio::Task<milliseconds> Look();
+  milliseconds OnBadCheck(const Error& error, SteadyTime start);
+  milliseconds PauseWhileDown();
+  aio::Task<Result<Standing>> Examine(StandingPtr before, std::uint64_t known_largest);
+
   void Poke();
-  void OnFailure(const Error& error);
+  void Suspect();
   void MarkUp(Standing standing);
   void MarkDown(const std::string& why);
+  void SetTrouble(const std::string& why);
   void LogReady(const Standing& standing) const;
   EngineInfoPtr Describe(const wire::ClamdVersion& version, const ClamdAbilities& abilities) const;
 
+  const ClamdAddress address_;
   const ClamdServerSettings settings_;
+  aio::BlockingPool& disk_;
+  aio::Resolver& resolver_;
   const Clock& clock_;
   Log& log_;
   const std::function<void()> on_change_;
-  ClamdClient client_;
   CircuitBreaker breaker_;
+  Avoidance avoidance_;
   std::minstd_rand random_{std::random_device{}()};
   boost::asio::steady_timer wake_;
   bool poked_ = false;  // to be checked now
   bool suspect_ = false;
-  SteadyTime last_heard_;  // when VERSION was last answered
+  std::uint64_t suspicions_ = 0;  // that have come up so far
+  SteadyTime last_heard_;         // when VERSION was last answered
   StandingPtr standing_;
   std::string trouble_ = "it has not answered yet";
   std::shared_ptr<aio::Broadcast<Error>> down_ = std::make_shared<aio::Broadcast<Error>>();  // of this standing

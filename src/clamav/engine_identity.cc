@@ -22,16 +22,29 @@ std::string Label(const SignatureSnapshot& snapshot, const wire::Ready& ready) {
   return label + digest;
 }
 
+// What the build time of the daily database, the only one that changes from day to day, says nothing about: sets that
+// differ in it must not be compared by age (core/freshness.h).
+std::string BesidesDaily(const SignatureSnapshot& snapshot, const wire::Ready& ready) {
+  std::string text;
+  for (const wire::DatabaseInfo& database : ready.databases) {
+    if (database.name != "daily") text += fmt::format("database {} {}\n", database.name, database.version);
+  }
+  if (snapshot.files != ready.databases.size()) text += fmt::format("undated {}\n", snapshot.digest.Hex());
+  return text;
+}
+
 }  // namespace
 
 EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadRequest& limits,
                           const wire::Ready& ready) {
-  const std::string profile = fmt::format(
-      "lazaret engine profile\nrules {}\nlibclamav {} {}\nfeatures {}\nfile {}\nscan {}\nrecursion {}\nfiles {}\n"
-      "temporary {}\nmemory {}\npua {}\n",
-      kVerdictRules, ready.engine_version, ready.functionality_level, fmt::join(ready.features, " "),
-      limits.max_file_bytes, limits.max_scan_bytes, limits.max_recursion, limits.max_files, limits.temp_bytes,
-      limits.memory_bytes, limits.detect_pua);
+  const std::string profile =
+      fmt::format(
+          "lazaret engine profile\nrules {}\nlibclamav {} {}\nfeatures {}\nfile {}\nscan {}\nrecursion {}\nfiles {}\n"
+          "temporary {}\nmemory {}\npua {}\n",
+          kVerdictRules, ready.engine_version, ready.functionality_level, fmt::join(ready.features, " "),
+          limits.max_file_bytes, limits.max_scan_bytes, limits.max_recursion, limits.max_files, limits.temp_bytes,
+          limits.memory_bytes, limits.detect_pua) +
+      BesidesDaily(snapshot, ready);
   EngineInfo info{.signature_set = snapshot.digest,
                   .profile = Sha256::Of(AsBytes(profile)),
                   .name = "ClamAV",

@@ -6,9 +6,10 @@
 
 namespace lazaret::clamav {
 
-// What verdicts of this zygote are made with. The profile covers all that can change a verdict but the signatures:
-// libclamav's version and features, the limits, the options, and the rules by which the scanner judges.
-EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadRequest& limits,
-                          const wire::Ready& ready);
+// What verdicts of this zygote are made with. The profile covers all that can change a verdict but the daily database:
+// libclamav's version and features, the limits, the options, the rules by which the scanner judges, the versions of the
+// other official databases, and the whole set when files are in it that do not say how old they are. So of two sets
+// with the same profile the one that was built later has all that the other has.
+EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadRequest& limits, const wire::Ready& ready);
 
 }  // namespace lazaret::clamav

@@ -48,5 +48,25 @@ TEST(DescribeEngine, HasAnotherProfileForEachThingThatCanChangeAVerdict) {
   differs([](auto&, auto& ready) { ready.features = {"rar"}; });
 }
 
+// A set of official databases alone.
+EngineInfo Official(std::uint32_t daily, std::uint32_t main, std::string_view set, std::size_t files = 2) {
+  wire::Ready ready;
+  ready.databases = {{"daily", daily, 10, 1700000000 + daily}, {"main", main, 20, 1600000000}};
+  return DescribeEngine({"/signatures", Sha256::Of(AsBytes(set)), files, false}, {}, ready);
+}
+
+TEST(DescribeEngine, HasTheSameProfileForSetsThatDifferInTheDailyDatabaseAlone) {
+  EXPECT_EQ(Official(1, 62, "a").profile, Official(2, 62, "b").profile);
+  EXPECT_LT(Official(1, 62, "a").built_at, Official(2, 62, "b").built_at);
+}
+
+TEST(DescribeEngine, HasAnotherProfileForSetsThatTheirAgeDoesNotCompare) {
+  EXPECT_NE(Official(1, 62, "a").profile, Official(2, 63, "b").profile);
+  // Somebody's own signatures, which do not say how old they are.
+  EXPECT_NE(Official(1, 62, "a", 3).profile, Official(2, 62, "b", 3).profile);
+  EXPECT_NE(Official(1, 62, "a", 3).profile, Official(1, 62, "a", 2).profile);
+  EXPECT_EQ(Official(1, 62, "a", 3).profile, Official(1, 62, "a", 3).profile);
+}
+
 }  // namespace
 }  // namespace lazaret::clamav

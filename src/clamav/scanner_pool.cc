@@ -402,8 +402,8 @@ void ScannerPool::ReturnScanner(const ScannerPtr& scanner, bool is_last) {
   WakeOneWaiter();
 }
 
-aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadline) {
-  const auto descriptor = content.Descriptor();
+aio::Task<Result<Verdict>> ScannerPool::Scan(ContentPtr content, SteadyTime deadline) {
+  const auto descriptor = content->Descriptor();
   if (!descriptor) co_return std::unexpected(descriptor.error());
   int crashes = 0;
   for (;;) {
@@ -416,9 +416,9 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     const SteadyTime start = clock_.SteadyNow();
     const auto time_limit = std::chrono::floor<milliseconds>((deadline - start) * 9 / 10);
     auto outcome = co_await aio::WithDeadline(
-        lease.scanner().Scan(*descriptor, content.size(), std::max(time_limit, milliseconds(1))), deadline, "deadline");
+        lease.scanner().Scan(*descriptor, content->size(), std::max(time_limit, milliseconds(1))), deadline, "deadline");
     const double scan_ms = MillisecondsSince(start);
-    ScanRecord record{engine, content.size(), clock_.Now(), scan_ms};
+    ScanRecord record{engine, content->size(), clock_.Now(), scan_ms};
     if (outcome) {
       lease.GiveBack(outcome->is_last);
       co_return ToVerdict(*outcome, std::move(record));
@@ -431,8 +431,8 @@ aio::Task<Result<Verdict>> ScannerPool::Scan(Content& content, SteadyTime deadli
     lease.KillAs(ScannerEnd::kCrashed);
     if (outcome.error().code == Errc::kUnavailable) continue;  // not the content's doing; the deadline ends this
     ++crashes;
-    log_.Warning("scanner died in a scan", {{"id", content.digest().Hex()},
-                                            {"size", content.size()},
+    log_.Warning("scanner died in a scan", {{"id", content->digest().Hex()},
+                                            {"size", content->size()},
                                             {"attempt", crashes},
                                             {"error", outcome.error().what}});
     if (crashes >= settings_.attempts) {

@@ -55,7 +55,7 @@ class ScannerPool final : public Engine {
   EngineInfoPtr Current() const override;
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.slots; }
-  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime deadline) override;
+  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   Counts counts() const;  // any thread
 

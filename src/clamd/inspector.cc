@@ -65,6 +65,8 @@ aio::Task<Finding> Inspector::Inspect(ContentPtr content) {
 Result<std::string> Inspector::Version() const {
   const ServiceStatus status = service_.Status();
   if (status.engine == nullptr) return Fail(Errc::kUnavailable, status.not_ready_reason);
+  // Another clamd's: its date may be one of another time zone.
+  if (!status.engine->version_line.empty()) return status.engine->version_line;
   const auto& databases = status.engine->databases;
   const auto daily = std::ranges::find(databases, "daily", &DatabaseVersion::name);
   if (daily == databases.end()) return wire::FormatClamdVersion(status.engine->version, std::nullopt);

@@ -95,6 +95,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kClamdUnscannable: return "found";
       case Kind::kClamdReload: return "refuse";
       case Kind::kEngine: return "clamd";
+      case Kind::kRole: return "api";
+      case Kind::kRedisUrl: return "redis://redis.example:6379/0";
       case Kind::kServers: return "unix:/s,tcp:clamd.example:3310";
       case Kind::kLogFormat: return "json";
       case Kind::kLogLevel: return "error";
@@ -105,7 +107,8 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
   };
   // Small contents, so that no budget is too small for them.
   const std::vector<std::string> base = {
-      "serve", "--set", "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x"};
+      "serve",   "--set",  "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x",
+      "--redis", "unix:/x"};
   for (const Field& field : Fields()) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), {"--set", std::string(field.key) + "=" + other_value(field)});
@@ -160,7 +163,7 @@ TEST(CommandLine, NamesTheFlagOfABadValue) {
             "See: lazaret serve --help\n");
   EXPECT_EQ(ErrorOf({"serve", "--set", "http.max_parts=0", "--set", "foo=1"}),
             "The configuration has 2 errors:\n  --set http.max_parts: 0 is out of range (allowed: 1 to 100000)\n"
-            "  --set foo: no such setting; the nearest is data\nSee: lazaret serve --help\n");
+            "  --set foo: no such setting; the nearest is role\nSee: lazaret serve --help\n");
 }
 
 TEST(CommandLine, NamesTheNearestOption) {

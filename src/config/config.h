@@ -36,7 +36,11 @@ struct ServerAddress {
   friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
 };
 
-enum class EngineKind { kEmbedded, kClamd };
+// What a server does of the work that many may share through Redis.
+enum class Role { kAll, kApi, kWorker };
+
+// kAuto: kWorkers for the role kApi, else kEmbedded.
+enum class EngineKind { kAuto, kEmbedded, kClamd, kWorkers };
 
 // What the clamd front door says of a content that could not be judged, and to RELOAD.
 enum class ClamdUnscannable { kError, kFound };
@@ -63,7 +67,7 @@ struct Config {
     friend bool operator==(const Signatures&, const Signatures&) = default;
   };
   struct Engine {
-    EngineKind kind = EngineKind::kEmbedded;
+    EngineKind kind = EngineKind::kAuto;
     std::vector<ServerAddress> clamd;
     std::uint64_t scanners = 0;
     std::filesystem::path scanner_program;
@@ -155,6 +159,18 @@ struct Config {
     std::uint64_t dead_budget = kGiB;
     friend bool operator==(const Jobs&, const Jobs&) = default;
   };
+  struct Redis {
+    std::string url;  // empty: verdicts and jobs are kept by this server alone
+    std::string node;
+    std::uint64_t shards = 0;
+    std::uint64_t max_content = 32 * kMiB;
+    std::uint64_t content_budget = 2 * kGiB;
+    std::filesystem::path content_directory;
+    std::uint64_t wait_replicas = 0;
+    milliseconds wait_timeout = seconds(1);
+    milliseconds claim = seconds(5);
+    friend bool operator==(const Redis&, const Redis&) = default;
+  };
   struct Webhook {
     std::vector<std::string> hosts;
     std::vector<std::string> private_networks;
@@ -168,6 +184,7 @@ struct Config {
 
   std::vector<ListenAddress> listen = {{"127.0.0.1", 8484}};
   std::filesystem::path data = "/var/lib/lazaret";
+  Role role = Role::kAll;
   std::uint64_t threads = 0;
   milliseconds drain_timeout = seconds(30);
   Logging log;
@@ -180,7 +197,12 @@ struct Config {
   Http http;
   Clamd clamd;
   Jobs jobs;
+  Redis redis;
   Webhook webhook;
+
+  bool IsShared() const { return !redis.url.empty(); }
+  // What scans: never kAuto.
+  EngineKind EngineInUse() const;
 
   friend bool operator==(const Config&, const Config&) = default;
 };

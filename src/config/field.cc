@@ -23,7 +23,11 @@ constexpr std::array kFields = {
           "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
           "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
-          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when missing."},
+          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when "
+          "missing."},
+    Field{"role", "--role", Kind::kRole, +[](C& c) { return &c.role; }, 0, 0,
+          "What this server does of the work that is shared through redis.url: everything; api answers clients and "
+          "leaves scanning to others; worker scans what others have queued, and answers only health and metrics."},
     Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
           "Threads that serve HTTP; 0 means one per core."},
     Field{"drain_timeout", "", Kind::kDuration, +[](C& c) { return &c.drain_timeout; }, 0, kHour,
@@ -42,10 +46,10 @@ constexpr std::array kFields = {
     Field{"signatures.pua", "", Kind::kSwitch, +[](C& c) { return &c.signatures.pua; }, 0, 0,
           "Also report potentially unwanted applications."},
 
-    Field{
-        "engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
-        "What scans: libclamav in scanner processes of this server, or the clamd servers of engine.clamd, which leaves "
-        "most other settings of [signatures] and [engine] without effect."},
+    Field{"engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
+          "What scans: libclamav in scanner processes of this server; the clamd servers of engine.clamd, which leaves "
+          "most other settings of [signatures] and [engine] without effect; or the workers that share redis.url. auto: "
+          "the workers for the role api, else embedded."},
     Field{"engine.clamd", "--clamd", Kind::kServers, +[](C& c) { return &c.engine.clamd; }, 0, 64,
           "The clamd servers that scan when engine.kind is clamd; each is one clamd, not a balancer in front of "
           "several."},
@@ -200,6 +204,30 @@ constexpr std::array kFields = {
     Field{"jobs.dead_budget", "", Kind::kSize, +[](C& c) { return &c.jobs.dead_budget; }, 0, 1024 * kTiB,
           "Disk space for the contents of dead letters; beyond it the oldest lose theirs and cannot be tried again."},
 
+    Field{"redis.url", "--redis", Kind::kRedisUrl, +[](C& c) { return &c.redis.url; }, 0, 0,
+          "Redis, which many servers share for verdicts and jobs; empty: this server keeps its own. A password is "
+          "better given in LAZARET_REDIS_URL, since other users see command lines."},
+    Field{"redis.node", "", Kind::kText, +[](C& c) { return &c.redis.node; }, 0, 0,
+          "What this server is called among those that share redis.url; empty means the name of the host."},
+    Field{"redis.shards", "", Kind::kCount, +[](C& c) { return &c.redis.shards; }, 0, 1024,
+          "Parts of the job queue, each on one master of a Redis Cluster, the same number for every server; 0 means 1, "
+          "or 8 in a Cluster."},
+    Field{"redis.max_content", "", Kind::kSize, +[](C& c) { return &c.redis.max_content; }, 1, 512 * kMiB,
+          "Larger contents are not queued in Redis, but in redis.content_directory, or else refused with 413."},
+    Field{"redis.content_budget", "", Kind::kSize, +[](C& c) { return &c.redis.content_budget; }, kMiB, 16 * kTiB,
+          "Memory of Redis for the contents of jobs that are not done; beyond it submits are refused with 503."},
+    Field{"redis.content_directory", "", Kind::kPath, +[](C& c) { return &c.redis.content_directory; }, 0, 0,
+          "A directory that all servers share (NFS and the like) for contents larger than redis.max_content; "
+          "jobs.disk_budget bounds it."},
+    Field{"redis.wait_replicas", "", Kind::kCount, +[](C& c) { return &c.redis.wait_replicas; }, 0, 100,
+          "Replicas that must have a job before it is acknowledged (WAIT); fewer: 503. Without it a failover may lose "
+          "what was acknowledged in its last moment."},
+    Field{"redis.wait_timeout", "", Kind::kDuration, +[](C& c) { return &c.redis.wait_timeout; }, 10, kMinute,
+          "How long the replicas may take."},
+    Field{"redis.claim", "", Kind::kDuration, +[](C& c) { return &c.redis.claim; }, kSecond, 10 * kMinute,
+          "A server that is silent for this long while it scans a content loses it to others that wait for the same "
+          "content."},
+
     Field{"webhook.hosts", "--webhook-host", Kind::kTexts, +[](C& c) { return &c.webhook.hosts; }, 0, 1000,
           "Hosts that may be called back, such as hooks.example.com, *.example.com or example.com:8443; none: no "
           "callbacks."},
@@ -276,7 +304,11 @@ std::string Field::Allowed() const {
     case Kind::kListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of ADDRESS:PORT or unix:/PATH, such as 127.0.0.1:8484 or [::1]:8484";
-    case Kind::kEngine: return "embedded or clamd";
+    case Kind::kEngine: return "auto, embedded, clamd or workers";
+    case Kind::kRole: return "all, api or worker";
+    case Kind::kRedisUrl:
+      return "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, unix:/PATH, "
+             "redis+sentinel://HOST[,HOST...]/MASTER or redis+cluster://HOST[,HOST...]";
     case Kind::kServers:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of unix:PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl or tcp:10.0.0.7:3310";
@@ -303,6 +335,8 @@ std::string_view Field::Placeholder() const {
     case Kind::kMode: return "MODE";
     case Kind::kTexts: return "LIST";
     case Kind::kEngine: return "KIND";
+    case Kind::kRole: return "ROLE";
+    case Kind::kRedisUrl: return "URL";
     case Kind::kServers: return "SERVER";
   }
   throw std::logic_error("field of no kind");

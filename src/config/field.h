@@ -24,6 +24,8 @@ enum class Kind {
   kListen,
   kTexts,
   kEngine,
+  kRole,
+  kRedisUrl,
   kServers,
   kMode,
   kPaths,
@@ -36,7 +38,7 @@ enum class Kind {
 using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
                            std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
                            LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&),
-                           std::vector<std::string>* (*)(Config&), EngineKind* (*)(Config&),
+                           std::vector<std::string>* (*)(Config&), EngineKind* (*)(Config&), Role* (*)(Config&),
                            std::vector<ServerAddress>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
                            ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&)>;
 

@@ -66,6 +66,20 @@ Problems Contradictions(const Config& config) {
     problems.push_back(
         "engine.kind is clamd, but engine.clamd names no server: add --clamd unix:PATH or tcp:HOST:PORT");
   }
+  if (!config.IsShared() && config.role != Role::kAll) {
+    problems.push_back("role is " + ShowValue(*FindField("role"), config) +
+                       ", but redis.url is empty: work is shared through Redis only; add --redis URL");
+  }
+  if (!config.IsShared() && config.engine.kind == EngineKind::kWorkers) {
+    problems.push_back(
+        "engine.kind is workers, but redis.url is empty: they are reached through Redis; add --redis URL");
+  }
+  if (config.role == Role::kWorker && config.engine.kind == EngineKind::kWorkers) {
+    problems.push_back("role is worker, but engine.kind is workers: a worker needs an engine of its own");
+  }
+  if (config.role == Role::kWorker && !config.clamd.listen.empty()) {
+    problems.push_back("role is worker, but clamd.listen has addresses: a worker answers no clients");
+  }
   return problems;
 }
 

@@ -327,6 +327,45 @@ TEST(Load, ClamdNeedsServers) {
   EXPECT_THAT(ProblemsOfFlag("engine.kind", "clamd"), ElementsAre(HasSubstr("engine.clamd names no server")));
 }
 
+TEST(Load, RolesNeedRedis) {
+  EXPECT_THAT(ProblemsOfFlag("role", "api"), ElementsAre(HasSubstr("role is api, but redis.url is empty")));
+  EXPECT_THAT(ProblemsOfFlag("role", "worker"), ElementsAre(HasSubstr("add --redis URL")));
+  EXPECT_THAT(ProblemsOfFlag("engine.kind", "workers"), ElementsAre(HasSubstr("reached through Redis")));
+  EXPECT_TRUE(Load(kRoot, std::nullopt, {Flag("role", "all"), Flag("redis.url", "redis://h")}));
+}
+
+TEST(Load, AWorkerHasAnEngineAndNoClients) {
+  const auto problems = [](Given more) {
+    const auto loaded =
+        Load(kRoot, std::nullopt, {Flag("role", "worker"), Flag("redis.url", "redis://h"), std::move(more)});
+    return loaded ? Problems() : loaded.error();
+  };
+  EXPECT_THAT(problems(Flag("engine.kind", "workers")), ElementsAre(HasSubstr("needs an engine of its own")));
+  EXPECT_THAT(problems(Flag("clamd.listen", "tcp:127.0.0.1:3310")), ElementsAre(HasSubstr("answers no clients")));
+  EXPECT_THAT(problems(Flag("engine.kind", "embedded")), testing::IsEmpty());
+}
+
+TEST(Load, TheEngineFollowsTheRole) {
+  const auto engine = [](std::string role, std::string kind) {
+    return Load(kRoot, std::nullopt, {Flag("role", role), Flag("redis.url", "redis://h"), Flag("engine.kind", kind)})
+        ->config.EngineInUse();
+  };
+  EXPECT_EQ(engine("all", "auto"), EngineKind::kEmbedded);
+  EXPECT_EQ(engine("worker", "auto"), EngineKind::kEmbedded);
+  EXPECT_EQ(engine("api", "auto"), EngineKind::kWorkers);
+  EXPECT_EQ(engine("api", "embedded"), EngineKind::kEmbedded);
+  EXPECT_EQ(engine("all", "workers"), EngineKind::kWorkers);
+}
+
+TEST(Load, PasswordsOfRedisAreNotShown) {
+  const auto loaded = Load(kRoot, std::nullopt, {Flag("redis.url", "redis://user:secret@h:1/2")});
+  ASSERT_TRUE(loaded) << loaded.error().front();
+  EXPECT_EQ(loaded->config.redis.url, "redis://user:secret@h:1/2");
+  EXPECT_EQ(ShowValue(*FindField("redis.url"), loaded->config), "redis://h:1/2");
+  EXPECT_THAT(ProblemsOfFlag("redis.url", "redsi://user:secret@h"),
+              ElementsAre(testing::AllOf(HasSubstr("must begin with redis://"), Not(HasSubstr("secret")))));
+}
+
 TEST(Load, TakesPathsOfUnixSocketsThatFit) {
   const std::string longest = "/" + std::string(106, 'x');
   const auto loaded = Load(kRoot, std::nullopt, {Flag("listen", "unix:" + longest + ",unix:/run/a:b.sock")});

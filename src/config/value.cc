@@ -9,6 +9,7 @@
 
 #include "base/unix_socket.h"
 #include "config/units.h"
+#include "redis/url.h"
 
 namespace lazaret::config {
 namespace {
@@ -21,8 +22,12 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {{{"
                                                                               {"info", LogLevel::kInfo},
                                                                               {"warning", LogLevel::kWarning},
                                                                               {"error", LogLevel::kError}}};
-constexpr std::array<std::pair<std::string_view, EngineKind>, 2> kEngines = {
-    {{"embedded", EngineKind::kEmbedded}, {"clamd", EngineKind::kClamd}}};
+constexpr std::array<std::pair<std::string_view, EngineKind>, 4> kEngines = {{{"auto", EngineKind::kAuto},
+                                                                              {"embedded", EngineKind::kEmbedded},
+                                                                              {"clamd", EngineKind::kClamd},
+                                                                              {"workers", EngineKind::kWorkers}}};
+constexpr std::array<std::pair<std::string_view, Role>, 3> kRoles = {
+    {{"all", Role::kAll}, {"api", Role::kApi}, {"worker", Role::kWorker}}};
 constexpr std::array<std::pair<std::string_view, ClamdUnscannable>, 2> kClamdUnscannables = {
     {{"error", ClamdUnscannable::kError}, {"found", ClamdUnscannable::kFound}}};
 constexpr std::array<std::pair<std::string_view, ClamdReload>, 2> kClamdReloads = {
@@ -252,7 +257,14 @@ struct Reader {
   std::expected<void, std::string> operator()(LogLevel* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kLogLevels));
   }
-  std::expected<void, std::string> operator()(std::string* (*place)(Config&)) const { return Put(place, Text()); }
+  std::expected<void, std::string> operator()(std::string* (*place)(Config&)) const {
+    auto text = Text();
+    if (text && field.kind == Kind::kRedisUrl && !text->empty()) {
+      // Not repeated in the message: there may be a password in it.
+      if (const auto url = redis::Url::Parse(*text); !url) return std::unexpected(url.error().what);
+    }
+    return Put(place, std::move(text));
+  }
   std::expected<void, std::string> operator()(std::filesystem::path* (*place)(Config&)) const {
     return Put(place, Text());
   }
@@ -263,6 +275,9 @@ struct Reader {
   }
   std::expected<void, std::string> operator()(EngineKind* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kEngines));
+  }
+  std::expected<void, std::string> operator()(Role* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kRoles));
   }
   std::expected<void, std::string> operator()(std::vector<ServerAddress>* (*place)(Config&)) const {
     return Put(place, ReadList<ServerAddress>(
@@ -301,9 +316,13 @@ struct Shower {
   std::string operator()(bool* (*place)(Config&)) { return *place(config) ? "true" : "false"; }
   std::string operator()(LogFormat* (*place)(Config&)) { return ShowName(*place(config), kLogFormats); }
   std::string operator()(LogLevel* (*place)(Config&)) { return ShowName(*place(config), kLogLevels); }
-  std::string operator()(std::string* (*place)(Config&)) { return *place(config); }
+  std::string operator()(std::string* (*place)(Config&)) {
+    const std::string& text = *place(config);
+    return kind == Kind::kRedisUrl && !text.empty() ? redis::Url::Parse(text)->Describe() : text;
+  }
   std::string operator()(std::filesystem::path* (*place)(Config&)) { return place(config)->string(); }
   std::string operator()(EngineKind* (*place)(Config&)) { return ShowName(*place(config), kEngines); }
+  std::string operator()(Role* (*place)(Config&)) { return ShowName(*place(config), kRoles); }
   std::string operator()(std::vector<ListenAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(std::vector<std::string>* (*place)(Config&)) { return ShowList(*place(config)); }
   std::string operator()(std::vector<ServerAddress>* (*place)(Config&)) { return ShowList(*place(config)); }
@@ -337,6 +356,11 @@ std::string ListenAddress::Text() const {
 
 std::string ServerAddress::Text() const {
   return (path.empty() ? std::string(kTcpPrefix) : "") + ListenAddress{host, port, path}.Text();
+}
+
+EngineKind Config::EngineInUse() const {
+  if (engine.kind != EngineKind::kAuto) return engine.kind;
+  return role == Role::kApi ? EngineKind::kWorkers : EngineKind::kEmbedded;
 }
 
 std::expected<void, std::string> SetField(const Field& field, std::span<const std::string> values, Config& config) {

@@ -22,10 +22,10 @@ class Engine {
   // How many scans can run at once; at least 1.
   virtual std::size_t Slots() const = 0;
 
-  // Scans `content`, which must outlive the call. The engine's executor only. A content that cannot be judged is an
+  // Scans `content`. The engine's executor only. A content that cannot be judged is an
   // `unscannable` verdict, also after its scan passed `deadline` or crashed the engine; an Error says that nothing
   // was found out about it: kUnavailable when no engine is ready, kCancelled when the caller was cancelled.
-  virtual aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime deadline) = 0;
+  virtual aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) = 0;
 };
 
 }  // namespace lazaret

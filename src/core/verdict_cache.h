@@ -28,7 +28,10 @@ class VerdictCache {
   // Null when nothing is stored under `digest` or what was has expired. The entry may be stale: compare its engine.
   // Any executor; resumes on the caller's. A cache that cannot be read is kUnavailable or kCorrupt, never a miss.
   virtual aio::Task<Result<VerdictPtr>> Find(Digest digest) = 0;
-  // Replaces what was stored under `digest`. Any executor; resumes on the caller's. Visible to Find when it returns.
+  // Find, past memory in front of a store that others write to as well: for whoever was given a stale verdict.
+  virtual aio::Task<Result<VerdictPtr>> FindAnew(Digest digest) { return Find(digest); }
+  // Replaces what was stored under `digest`; a store that others write to keeps what a newer signature set (IsNewerSet)
+  // said for good. Any executor; resumes on the caller's. Visible to Find when it returns.
   virtual aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) = 0;
 };
 

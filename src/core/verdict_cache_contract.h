@@ -20,6 +20,9 @@ namespace lazaret {
 //   World(const Clock& clock, CachePolicy policy, std::size_t max_entries);  // a new, empty cache
 //   VerdictCache& cache();
 //   std::size_t MostKept();  // entries that can be found at most; at least `max_entries`
+// and, when its cache has a clock of its own:
+//   void Advance(milliseconds by);   // moves it
+//   static constexpr milliseconds kTick;  // what that clock runs on by itself during a test, at most
 template <class World>
 class VerdictCacheContract : public testing::Test {
  protected:
@@ -68,6 +71,15 @@ class VerdictCacheContract : public testing::Test {
     if (there) ExpectSame(**found, *verdict);
     const auto shared = co_await cache.Find(SampleDigest(0));
     EXPECT_TRUE(shared && *shared != nullptr);
+  }
+
+  static constexpr milliseconds Tick() {
+    if constexpr (requires { World::kTick; }) return World::kTick;
+    return milliseconds(1);
+  }
+  void Advance(World& world, milliseconds by) {
+    clock_.Advance(by);
+    if constexpr (requires { world.Advance(by); }) world.Advance(by);
   }
 
   FakeClock clock_;
@@ -182,9 +194,9 @@ TYPED_TEST_P(VerdictCacheContract, ForgetsLastingVerdictsAtTheirAge) {
   for (std::size_t i = 0; i < std::size(lasting); ++i) {
     this->ExpectStored(world.cache(), SampleDigest(i), lasting[i]);
   }
-  this->clock_.Advance(this->policy_.max_age - milliseconds(1));
+  this->Advance(world, this->policy_.max_age - this->Tick());
   EXPECT_EQ(this->CountFound(world.cache(), std::size(lasting)), std::size(lasting));
-  this->clock_.Advance(milliseconds(1));
+  this->Advance(world, this->Tick());
   EXPECT_EQ(this->CountFound(world.cache(), std::size(lasting)), 0u);
 }
 
@@ -195,19 +207,19 @@ TYPED_TEST_P(VerdictCacheContract, ForgetsPassingVerdictsSoon) {
   for (std::size_t i = 0; i < std::size(passing); ++i) {
     this->ExpectStored(world.cache(), SampleDigest(i), SampleUnscannable(this->clock_, passing[i]));
   }
-  this->clock_.Advance(this->policy_.passing_age - milliseconds(1));
+  this->Advance(world, this->policy_.passing_age - this->Tick());
   EXPECT_EQ(this->CountFound(world.cache(), std::size(passing)), std::size(passing));
-  this->clock_.Advance(milliseconds(1));
+  this->Advance(world, this->Tick());
   EXPECT_EQ(this->CountFound(world.cache(), std::size(passing)), 0u);
 }
 
 TYPED_TEST_P(VerdictCacheContract, CountsTheAgeFromTheScan) {
   TypeParam world(this->clock_, this->policy_, this->kRoomy);
   const VerdictPtr verdict = SampleClean(this->clock_);
-  this->clock_.Advance(this->policy_.max_age - milliseconds(1));
+  this->Advance(world, this->policy_.max_age - this->Tick());
   this->ExpectStored(world.cache(), SampleDigest(1), verdict);
   this->ExpectFound(world.cache(), SampleDigest(1), *verdict);
-  this->clock_.Advance(milliseconds(1));
+  this->Advance(world, this->Tick());
   this->ExpectMissing(world.cache(), SampleDigest(1));
 }
 
@@ -218,7 +230,7 @@ TYPED_TEST_P(VerdictCacheContract, ReplacementBringsItsOwnAge) {
   this->ExpectStored(world.cache(), SampleDigest(2), SampleClean(this->clock_));
   this->ExpectStored(world.cache(), SampleDigest(2), SampleUnscannable(this->clock_, Reason::kTimeout));
   const VerdictPtr lasting = SampleClean(this->clock_);
-  this->clock_.Advance(this->policy_.passing_age);
+  this->Advance(world, this->policy_.passing_age);
   this->ExpectFound(world.cache(), SampleDigest(1), *lasting);
   this->ExpectMissing(world.cache(), SampleDigest(2));
 }

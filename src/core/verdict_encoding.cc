@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/byte_fields.h"
+#include "core/engine_encoding.h"
 
 namespace lazaret {
 namespace {
@@ -26,44 +27,6 @@ std::array<std::byte, kCheckSize> CheckOf(const Digest& content, Bytes version_a
   std::array<std::byte, kCheckSize> check;
   std::ranges::copy(hash.AsSpan().first(kCheckSize), check.begin());
   return check;
-}
-
-void WriteEngine(FieldWriter& out, const EngineInfo& engine) {
-  out.Raw(engine.signature_set.AsSpan());
-  out.Raw(engine.profile.AsSpan());
-  out.Text(engine.name);
-  out.Text(engine.version);
-  out.Text(engine.signature_label);
-  out.Number(std::uint8_t{engine.built_at.has_value()});
-  if (engine.built_at) out.Number(std::int64_t{engine.built_at->time_since_epoch().count()});
-  out.Number(engine.signatures);
-  out.Number(std::uint8_t{engine.test_set});
-}
-
-// 0 or 1; nothing else is what was written.
-std::optional<bool> ReadFlag(FieldReader& in) {
-  const auto value = in.Number<std::uint8_t>();
-  if (value > 1) return std::nullopt;
-  return value == 1;
-}
-
-std::optional<EngineInfo> ReadEngine(FieldReader& in) {
-  const auto signature_set = Digest::FromBytes(in.Raw(Digest::kSize));
-  const auto profile = Digest::FromBytes(in.Raw(Digest::kSize));
-  if (!signature_set || !profile) return std::nullopt;
-  EngineInfo engine{.signature_set = *signature_set,
-                    .profile = *profile,
-                    .name = in.Text(),
-                    .version = in.Text(),
-                    .signature_label = in.Text()};
-  const auto has_built_at = ReadFlag(in);
-  if (!has_built_at) return std::nullopt;
-  if (*has_built_at) engine.built_at = WallTime(milliseconds(in.Number<std::int64_t>()));
-  engine.signatures = in.Number<std::uint64_t>();
-  const auto test_set = ReadFlag(in);
-  if (!test_set) return std::nullopt;
-  engine.test_set = *test_set;
-  return engine;
 }
 
 std::unexpected<Error> Corrupt(const Digest& content, std::string_view why) {

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "embedded/stored_content.h"
+#include "core/stored_content.h"
 
 namespace lazaret::embedded {
 namespace {

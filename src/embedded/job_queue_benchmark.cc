@@ -2,24 +2,19 @@
 
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
-
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "aio/run_tasks.h"
 #include "embedded/queue_database.h"
 #include "embedded/sqlite_job_queue.h"
 
 // Files go to $LAZARET_BENCHMARK_DIR, or /tmp: what is measured is mostly that disk's.
 namespace lazaret::embedded {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr std::size_t kContentBytes = 4096;
 constexpr std::size_t kManyRows = 1'000'000;
@@ -51,20 +46,6 @@ struct Directory {
   ~Directory() { std::filesystem::remove_all(path); }
   std::string path;
 };
-
-// Runs `make(i)` for i < `count`, `concurrent` at a time, on one executor.
-template <class Make>
-void RunTasks(std::size_t count, std::size_t concurrent, Make make) {
-  asio::io_context io;
-  std::size_t next = 0;
-  const auto worker = [&]() -> aio::Task<> {
-    while (next < count) co_await make(next++);
-  };
-  std::vector<std::future<void>> workers;
-  for (std::size_t i = 0; i < concurrent; ++i) workers.push_back(asio::co_spawn(io, worker(), asio::use_future));
-  io.run();
-  for (auto& done : workers) done.get();
-}
 
 // Rows as Submit makes them, of large jobs without contents: they are there, and older, but not what is taken.
 void InsertRows(SqliteConnection& connection, std::size_t count) {
@@ -149,7 +130,7 @@ void SubmitMany(benchmark::State& state, std::size_t rows) {
   std::uint64_t number = 0;
   const auto before = queue.queue->stats();
   for (auto _ : state) {
-    RunTasks(batch, concurrent, [&](std::size_t) { return queue.Submit(number++); });
+    aio::RunTasks(batch, concurrent, [&](std::size_t) { return queue.Submit(number++); });
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
   const auto after = queue.queue->stats();
@@ -171,9 +152,9 @@ void TakeAndFinishMany(benchmark::State& state, std::size_t rows) {
   std::uint64_t number = 0;
   for (auto _ : state) {
     state.PauseTiming();
-    RunTasks(batch, 500, [&](std::size_t) { return queue.Submit(number++); });
+    aio::RunTasks(batch, 500, [&](std::size_t) { return queue.Submit(number++); });
     state.ResumeTiming();
-    RunTasks(batch, concurrent, [&](std::size_t) { return queue.TakeAndFinish(); });
+    aio::RunTasks(batch, concurrent, [&](std::size_t) { return queue.TakeAndFinish(); });
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
 }

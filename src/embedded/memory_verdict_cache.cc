@@ -9,16 +9,18 @@ namespace lazaret::embedded {
 namespace {
 
 constexpr std::chrono::hours kTellBackingEvery{1};
+constexpr std::chrono::hours kLongestUnasked{1};
 
 }  // namespace
 
 MemoryVerdictCache::MemoryVerdictCache(const Clock& clock, CachePolicy policy, std::size_t max_entries,
-                                       VerdictCache* backing, OnUsed on_used)
+                                       VerdictCache* backing, OnUsed on_used, Backing kind)
     : clock_(clock),
       policy_(policy),
       max_entries_(std::max<std::size_t>(max_entries, 1)),
       backing_(backing),
-      on_used_(std::move(on_used)) {}
+      on_used_(std::move(on_used)),
+      kind_(kind) {}
 
 VerdictPtr MemoryVerdictCache::Peek(const Digest& digest) {
   const WallTime now = clock_.Now();
@@ -51,7 +53,19 @@ VerdictPtr MemoryVerdictCache::Peek(const Digest& digest) {
 aio::Task<Result<VerdictPtr>> MemoryVerdictCache::Find(Digest digest) {
   if (auto verdict = Peek(digest)) co_return verdict;
   if (backing_ == nullptr) co_return nullptr;
+  co_return co_await FindInBacking(digest);
+}
+
+aio::Task<Result<VerdictPtr>> MemoryVerdictCache::FindAnew(Digest digest) {
+  if (kind_ == Backing::kOwn) co_return co_await Find(digest);
+  auto found = co_await FindInBacking(digest);
+  if (found && *found == nullptr) co_return Peek(digest);
+  co_return found;
+}
+
+aio::Task<Result<VerdictPtr>> MemoryVerdictCache::FindInBacking(Digest digest) {
   Shard& shard = shards_[ShardOf(digest)];
+  const VerdictPtr before = Peek(digest);
   std::uint64_t stores_before = 0;
   {
     std::lock_guard lock(shard.mutex);
@@ -59,14 +73,20 @@ aio::Task<Result<VerdictPtr>> MemoryVerdictCache::Find(Digest digest) {
   }
   auto found = co_await backing_->Find(digest);
   // A verdict that was stored in the meantime is newer than what was read.
-  if (auto newer = Peek(digest)) co_return newer;
+  if (auto newer = Peek(digest); newer != before && newer != nullptr) co_return newer;
   if (!found || *found == nullptr) co_return found;
-  if (clock_.Now() >= policy_.ExpiryOf(**found)) co_return nullptr;
+  WallTime expires_at = policy_.ExpiryOf(**found);
+  if (kind_ == Backing::kShared) {
+    if ((*found)->IsPassing()) co_return found;
+    expires_at = clock_.Now() + kLongestUnasked;
+  } else if (clock_.Now() >= expires_at) {
+    co_return nullptr;
+  }
   Entries gone;
   {
     std::lock_guard lock(shard.mutex);
     // It may even have been stored and evicted again: keep nothing when there was any store at all.
-    if (shard.stores == stores_before) Put(shard, digest, *found, gone);
+    if (shard.stores == stores_before) Put(shard, digest, *found, expires_at, gone);
   }
   MakeRoom(ShardOf(digest));
   co_return found;
@@ -79,15 +99,15 @@ aio::Task<Result<void>> MemoryVerdictCache::Store(Digest digest, VerdictPtr verd
     Shard& shard = shards_[ShardOf(digest)];
     std::lock_guard lock(shard.mutex);
     ++shard.stores;
-    Put(shard, digest, verdict, gone);
+    Put(shard, digest, verdict, policy_.ExpiryOf(*verdict), gone);
   }
   MakeRoom(ShardOf(digest));
   if (backing_ == nullptr) co_return Result<void>();
   co_return co_await backing_->Store(digest, std::move(verdict));
 }
 
-void MemoryVerdictCache::Put(Shard& shard, const Digest& digest, VerdictPtr verdict, Entries& gone) {
-  const WallTime expires_at = policy_.ExpiryOf(*verdict);
+void MemoryVerdictCache::Put(Shard& shard, const Digest& digest, VerdictPtr verdict, WallTime expires_at,
+                             Entries& gone) {
   if (const auto found = shard.index.find(digest); found != shard.index.end()) {
     const Entries::iterator old = *found;
     shard.index.erase(found);

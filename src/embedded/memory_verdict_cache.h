@@ -12,11 +12,17 @@
 
 namespace lazaret::embedded {
 
+// Who writes to the store behind a MemoryVerdictCache: only that one, or other nodes too.
+enum class Backing { kOwn, kShared };
+
 // Verdicts in memory, in front of another cache or alone. Thread-safe: 16 shards, each with a lock of its own.
 //
 // Bounded: `max_entries` in all, exceeded by at most one for each thread that is storing right now. The least recently
 // used entry of the shard that grows goes first (of a neighbour when that shard has no other). Measured: an entry with
 // a clean verdict takes 260 bytes, with an infected one of one signature 370; the EngineInfo is shared.
+//
+// The age of what was found in a shared backing is that store's business, since another node's clock may be wrong: it
+// is kept for an hour at most from then, and not at all when it is passing.
 class MemoryVerdictCache final : public VerdictCache {
  public:
   // Told at most once an hour that an entry is still in use while hits in memory hide that from `backing`. Called on
@@ -25,13 +31,15 @@ class MemoryVerdictCache final : public VerdictCache {
 
   // The references and `backing` must outlive the cache.
   MemoryVerdictCache(const Clock& clock, CachePolicy policy, std::size_t max_entries, VerdictCache* backing = nullptr,
-                     OnUsed on_used = {});
+                     OnUsed on_used = {}, Backing kind = Backing::kOwn);
 
   // Find without waiting and without `backing`: null when memory has no such entry or it has expired. Any thread.
   VerdictPtr Peek(const Digest& digest) override;
 
   // Looks in memory, then in the backing, and keeps what it finds there.
   aio::Task<Result<VerdictPtr>> Find(Digest digest) override;
+  // Asks a shared backing whatever memory has.
+  aio::Task<Result<VerdictPtr>> FindAnew(Digest digest) override;
   // Into memory first, then into the backing. What the backing fails with is returned; memory has the verdict then.
   aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override;
 
@@ -68,8 +76,9 @@ class MemoryVerdictCache final : public VerdictCache {
   static std::size_t ShardOf(const Digest& digest) {
     return std::to_integer<std::size_t>(digest.AsSpan().back()) % kShards;
   }
+  aio::Task<Result<VerdictPtr>> FindInBacking(Digest digest);
   // Both with the shard's lock held; what left the cache is moved to `gone`, to be destroyed without it.
-  void Put(Shard& shard, const Digest& digest, VerdictPtr verdict, Entries& gone);
+  void Put(Shard& shard, const Digest& digest, VerdictPtr verdict, WallTime expires_at, Entries& gone);
   void RemoveOldest(Shard& shard, Entries& gone);
   void MakeRoom(std::size_t first_shard);
 
@@ -78,6 +87,7 @@ class MemoryVerdictCache final : public VerdictCache {
   const std::size_t max_entries_;
   VerdictCache* const backing_;
   const OnUsed on_used_;
+  const Backing kind_;
   std::atomic<std::size_t> size_ = 0;
   std::array<Shard, kShards> shards_;
 };

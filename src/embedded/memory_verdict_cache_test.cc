@@ -186,6 +186,44 @@ TEST_F(MemoryVerdictCacheTest, ANewerVerdictThatWasEvictedAlreadyIsNotHiddenByAn
   EXPECT_EQ(cache.Peek(digest), nullptr);
 }
 
+TEST_F(MemoryVerdictCacheTest, AsksASharedBackingAnewWhateverItHas) {
+  MemoryVerdictCache shared(clock_, policy_, 10, &backing_, {}, Backing::kShared);
+  MemoryVerdictCache own(clock_, policy_, 10, &backing_);
+  for (MemoryVerdictCache* cache : {&shared, &own})
+    ASSERT_TRUE(Await(cache->Store(SampleDigest(1), SampleClean(clock_))));
+  const VerdictPtr newer = SampleInfected(clock_);
+  backing_.verdicts[SampleDigest(1)] = newer;
+  EXPECT_NE(Await(shared.Find(SampleDigest(1))).value(), newer);
+  EXPECT_EQ(Await(shared.FindAnew(SampleDigest(1))).value(), newer);
+  EXPECT_EQ(shared.Peek(SampleDigest(1)), newer);
+  EXPECT_NE(Await(own.FindAnew(SampleDigest(1))).value(), newer);
+  EXPECT_EQ(backing_.finds, 1) << "nobody else writes to its own backing";
+}
+
+TEST_F(MemoryVerdictCacheTest, KeepsWhatASharedBackingHasNotGot) {
+  MemoryVerdictCache cache(clock_, policy_, 10, &backing_, {}, Backing::kShared);
+  const VerdictPtr verdict = SampleClean(clock_);
+  ASSERT_TRUE(Await(cache.Store(SampleDigest(1), verdict)));
+  backing_.verdicts.clear();
+  EXPECT_EQ(Await(cache.FindAnew(SampleDigest(1))).value(), verdict);
+  backing_.failure = Error{Errc::kUnavailable, "gone"};
+  EXPECT_FALSE(Await(cache.FindAnew(SampleDigest(1))));
+}
+
+TEST_F(MemoryVerdictCacheTest, LeavesTheAgeToASharedBacking) {
+  MemoryVerdictCache cache(clock_, policy_, 10, &backing_, {}, Backing::kShared);
+  // The node that scanned it has a clock that is years behind ours.
+  backing_.verdicts[SampleDigest(1)] = SampleClean(clock_);
+  backing_.verdicts[SampleDigest(2)] = SampleUnscannable(clock_, Reason::kTimeout);
+  clock_.Advance(std::chrono::years(3));
+  for (const std::size_t i : {1, 2}) EXPECT_NE(Await(cache.Find(SampleDigest(i))).value(), nullptr);
+  EXPECT_EQ(cache.Peek(SampleDigest(2)), nullptr) << "passing verdicts are not kept";
+  clock_.Advance(std::chrono::hours(1) - milliseconds(1));
+  EXPECT_NE(cache.Peek(SampleDigest(1)), nullptr);
+  clock_.Advance(milliseconds(1));
+  EXPECT_EQ(cache.Peek(SampleDigest(1)), nullptr);
+}
+
 TEST_F(MemoryVerdictCacheTest, TellsAtMostOnceAnHourThatAnEntryIsUsed) {
   std::vector<Digest> used;
   MemoryVerdictCache cache(clock_, policy_, 10, &backing_, [&](const Digest& digest) { used.push_back(digest); });

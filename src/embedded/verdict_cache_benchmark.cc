@@ -9,17 +9,12 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
-
+#include "aio/run_tasks.h"
 #include "embedded/memory_verdict_cache.h"
 #include "embedded/sqlite_verdict_cache.h"
 
 namespace lazaret::embedded {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr std::size_t kVerdicts = 100'000;
 
@@ -45,24 +40,10 @@ EngineInfoPtr MakeEngine() {
                                                        .test_set = false});
 }
 
-// Runs `make(i)` for i < `count`, `concurrent` at a time, on one executor.
-template <class Make>
-void RunTasks(std::size_t count, std::size_t concurrent, Make make) {
-  asio::io_context io;
-  std::size_t next = 0;
-  const auto worker = [&]() -> aio::Task<> {
-    while (next < count) co_await make(next++);
-  };
-  std::vector<std::future<void>> workers;
-  for (std::size_t i = 0; i < concurrent; ++i) workers.push_back(asio::co_spawn(io, worker(), asio::use_future));
-  io.run();
-  for (auto& done : workers) done.get();
-}
-
 struct Memory {
   Memory() {
     const EngineInfoPtr engine = MakeEngine();
-    RunTasks(kVerdicts, 1, [&](std::size_t i) { return cache.Store(digests[i], MakeVerdict(engine)); });
+    aio::RunTasks(kVerdicts, 1, [&](std::size_t i) { return cache.Store(digests[i], MakeVerdict(engine)); });
   }
   SystemClock clock;
   std::vector<Digest> digests = MakeDigests();
@@ -78,7 +59,7 @@ struct File {
     if (!opened) throw std::runtime_error(opened.error().what);
     cache = *std::move(opened);
     if (filled) {
-      RunTasks(kVerdicts, 1000, [&](std::size_t i) { return cache->Store(digests[i], MakeVerdict(engine)); });
+      aio::RunTasks(kVerdicts, 1000, [&](std::size_t i) { return cache->Store(digests[i], MakeVerdict(engine)); });
     }
   }
   ~File() {
@@ -119,7 +100,7 @@ void SqliteFind(benchmark::State& state) {
   constexpr std::size_t kBatch = 10'000;
   std::size_t first = 0;
   for (auto _ : state) {
-    RunTasks(kBatch, concurrent,
+    aio::RunTasks(kBatch, concurrent,
              [&](std::size_t i) { return file.cache->Find(file.digests[(first + i) * 7919 % kVerdicts]); });
     first += kBatch;
   }
@@ -133,7 +114,7 @@ void SqliteStore(benchmark::State& state) {
   constexpr std::size_t kBatch = 10'000;
   std::size_t first = 0;
   for (auto _ : state) {
-    RunTasks(kBatch, concurrent, [&](std::size_t i) {
+    aio::RunTasks(kBatch, concurrent, [&](std::size_t i) {
       return file.cache->Store(file.digests[(first + i) % kVerdicts], MakeVerdict(file.engine));
     });
     first += kBatch;

@@ -4,6 +4,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -19,8 +21,6 @@ namespace {
 constexpr std::size_t kBytesPerLookedUpId = 80;  // 64 digits, quotes, comma and some white space
 
 std::string_view Status(const ServiceStatus& status) { return status.engine != nullptr ? "ready" : "not-ready"; }
-
-Response Json(std::string body) { return Response{.body = std::move(body) + "\n", .headers = {}}; }
 
 std::string JobsJson(const JobService& jobs, WallTime now) {
   const JobCounts counts = jobs.Counts();
@@ -59,11 +59,14 @@ Result<std::vector<Digest>> ParseLookup(std::string_view body, std::size_t most)
 
 }  // namespace
 
-constexpr std::array<Call<Api>, 8> Api::kCalls = {
+constexpr std::array<Call<Api>, 4> Api::kScanCalls = {
     Call<Api>{"POST", "/v1/scan", &Api::PostScan},
     Call<Api>{"POST", "/v1/scans", &Api::PostScans},
     Call<Api>{"POST", "/v1/scans/lookup", &Api::PostLookup},
     Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan},
+};
+
+constexpr std::array<Call<Api>, 4> Api::kOperatorCalls = {
     Call<Api>{"GET", "/v1/info", &Api::GetInfo},
     Call<Api>{"GET", "/healthz", &Api::GetHealth},
     Call<Api>{"GET", "/readyz", &Api::GetReady},
@@ -71,7 +74,8 @@ constexpr std::array<Call<Api>, 8> Api::kCalls = {
 };
 
 std::vector<std::string_view> Api::Routes() {
-  std::vector<std::string_view> names = PatternsOf<Api>(kCalls);
+  std::vector<std::string_view> names = PatternsOf<Api>(kScanCalls);
+  std::ranges::copy(PatternsOf<Api>(kOperatorCalls), std::back_inserter(names));
   names.push_back(Router::kUnknownRoute);
   names.push_back(Router::kBadHeadRoute);
   return names;
@@ -79,7 +83,8 @@ std::vector<std::string_view> Api::Routes() {
 
 Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
          SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
-         std::function<std::string()> render_metrics, std::function<bool()> is_draining)
+         std::function<std::string()> render_metrics, std::function<bool()> is_draining,
+         std::function<std::string()> describe_fleet)
     : settings_(std::move(settings)),
       service_(service),
       jobs_(jobs),
@@ -88,8 +93,18 @@ Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& sp
       submit_(settings_.scan.max_parts, jobs, spool, std::move(check_callback), clock, telemetry),
       render_metrics_(std::move(render_metrics)),
       is_draining_(std::move(is_draining)),
+      describe_fleet_(std::move(describe_fleet)),
       started_(clock.SteadyNow()),
-      router_(BindRoutes<Api>(*this, kCalls), "no such path; the scan API is at POST /v1/scan", clock, log, telemetry) {
+      router_(RoutesFor(settings_.scope),
+              settings_.scope == ApiScope::kEverything
+                  ? "no such path; the scan API is at POST /v1/scan"
+                  : "no such path; this server is a worker: scans go to one of another role",
+              clock, log, telemetry) {}
+
+std::vector<Route> Api::RoutesFor(ApiScope scope) {
+  std::vector<Route> routes = BindRoutes<Api>(*this, kOperatorCalls);
+  if (scope == ApiScope::kEverything) std::ranges::move(BindRoutes<Api>(*this, kScanCalls), std::back_inserter(routes));
+  return routes;
 }
 
 aio::Task<Response> Api::PostScan(Exchange& exchange) { co_return co_await scan_.Handle(exchange); }
@@ -154,16 +169,16 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
       isolation += fmt::format(R"({}"{}")", isolation.empty() ? "" : ",", EscapeJson(layer));
     }
   }
-  co_return Json(
-      fmt::format(R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
-                  R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
-                  R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"jobs":{},"limits":{}}})",
-                  LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
-                  std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
-                  status.engine != nullptr ? status.engine->signatures : 0,
-                  status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting,
-                  status.max_waiting, static_cast<double>(status.oldest_wait.count()) / 1000, status.slots,
-                  JobsJson(jobs_, clock_.Now()), settings_.limits_json));
+  co_return Json(fmt::format(
+      R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
+      R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
+      R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"jobs":{},"fleet":{},"limits":{}}})",
+      LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
+      std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
+      status.engine != nullptr ? status.engine->signatures : 0,
+      status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting, status.max_waiting,
+      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, JobsJson(jobs_, clock_.Now()),
+      describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }

@@ -21,7 +21,11 @@
 
 namespace lazaret::http {
 
+// What an Api answers: everything, or the operator alone.
+enum class ApiScope { kEverything, kOperator };
+
 struct ApiSettings {
+  ApiScope scope = ApiScope::kEverything;
   ScanEndpointSettings scan;
   std::size_t max_lookup = 1000;   // ids in one look-up
   milliseconds max_wait{60'000};   // of one look-up that is held until the scan is done
@@ -31,10 +35,12 @@ struct ApiSettings {
 // The routes of version 1 of the REST API and the operator's pages beside them.
 class Api final : public Handler {
  public:
-  // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending. Any thread calls both.
+  // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending; `describe_fleet` gives
+  // JSON for /v1/info about the servers that share the work, and may be empty. Any thread calls them.
   Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
       SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
-      std::function<std::string()> render_metrics, std::function<bool()> is_draining);
+      std::function<std::string()> render_metrics, std::function<bool()> is_draining,
+      std::function<std::string()> describe_fleet);
 
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
@@ -43,7 +49,9 @@ class Api final : public Handler {
   Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
-  static const std::array<Call<Api>, 8> kCalls;
+  static const std::array<Call<Api>, 4> kScanCalls;
+  static const std::array<Call<Api>, 4> kOperatorCalls;
+  std::vector<Route> RoutesFor(ApiScope scope);
 
   aio::Task<Response> PostScan(Exchange& exchange);
   aio::Task<Response> PostScans(Exchange& exchange);
@@ -62,6 +70,7 @@ class Api final : public Handler {
   SubmitEndpoint submit_;
   const std::function<std::string()> render_metrics_;
   const std::function<bool()> is_draining_;
+  const std::function<std::string()> describe_fleet_;
   const SteadyTime started_;
   Router router_;
 };

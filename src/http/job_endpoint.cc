@@ -1,6 +1,7 @@
 #include "http/job_endpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string>
 #include <utility>
@@ -8,15 +9,13 @@
 #include <fmt/format.h>
 
 #include "http/job_json.h"
+#include "http/known_query.h"
 #include "http/problem.h"
-#include "wire/query.h"
 
 namespace lazaret::http {
 namespace {
 
 constexpr seconds kRetryAfter{1};
-
-Response Json(std::string body) { return Response{.body = std::move(body) + "\n", .headers = {}}; }
 
 Response BadId() { return Problem(400, "bad-id", "a job has the id of its scan: 64 lower-case hexadecimal digits"); }
 
@@ -54,14 +53,9 @@ std::string CountsJson(const JobCounts& counts) {
 }  // namespace
 
 Result<JobFilter> ParseJobFilter(std::string_view query) {
-  const auto parsed = wire::Query::Parse(query);
+  static constexpr std::array<std::string_view, 2> kParameters = {"state", "limit"};
+  const auto parsed = ParseKnownQuery(query, kParameters);
   if (!parsed) return std::unexpected(parsed.error());
-  for (const wire::Query::Parameter& parameter : parsed->parameters()) {
-    if (parameter.name != "state" && parameter.name != "limit") {
-      return Fail(Errc::kMalformed, fmt::format("there is no parameter \"{}\"; there are state and limit",
-                                                std::string_view(parameter.name).substr(0, 64)));
-    }
-  }
   JobFilter filter;
   const auto state = parsed->Find("state");
   if (!state) return std::unexpected(state.error());

@@ -15,6 +15,9 @@ struct Response {
   bool close = false;                                             // end the connection after this answer
 };
 
+// 200 with one JSON value on lines of its own.
+inline Response Json(std::string value) { return Response{.body = std::move(value) + "\n", .headers = {}}; }
+
 // "OK" for 200 (RFC 9110 section 15).
 std::string_view ReasonPhrase(int status);
 

@@ -8,25 +8,11 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "wire/query.h"
+#include "http/known_query.h"
 
 namespace lazaret::http {
 namespace {
-
-// Only these parameters may be there.
-template <std::size_t n>
-Result<wire::Query> ParseQuery(std::string_view text, const std::array<std::string_view, n>& known) {
-  auto query = wire::Query::Parse(text);
-  if (!query) return query;
-  for (const wire::Query::Parameter& parameter : query->parameters()) {
-    if (std::ranges::find(known, parameter.name) != known.end()) continue;
-    return Fail(Errc::kMalformed, fmt::format("there is no parameter \"{}\" here; there is: {}",
-                                              std::string_view(parameter.name).substr(0, 64), fmt::join(known, ", ")));
-  }
-  return query;
-}
 
 Result<std::string> NameIn(const wire::Query& query) {
   const auto name = query.Find("name");
@@ -63,7 +49,7 @@ int ScanOptions::StatusFor(const Verdict& verdict) const {
 Result<ScanOptions> ParseScanOptions(std::string_view text) {
   static constexpr std::array<std::string_view, 3> kParameters = {"name", "on_infected", "on_unscannable"};
   if (text.empty()) return ScanOptions{};
-  const auto query = ParseQuery(text, kParameters);
+  const auto query = ParseKnownQuery(text, kParameters);
   if (!query) return std::unexpected(query.error());
   auto name = NameIn(*query);
   if (!name) return std::unexpected(name.error());
@@ -76,7 +62,7 @@ Result<ScanOptions> ParseScanOptions(std::string_view text) {
 
 Result<SubmitOptions> ParseSubmitOptions(std::string_view text) {
   static constexpr std::array<std::string_view, 2> kParameters = {"name", "callback"};
-  const auto query = ParseQuery(text, kParameters);
+  const auto query = ParseKnownQuery(text, kParameters);
   if (!query) return std::unexpected(query.error());
   auto name = NameIn(*query);
   if (!name) return std::unexpected(name.error());
@@ -89,7 +75,7 @@ Result<SubmitOptions> ParseSubmitOptions(std::string_view text) {
 
 Result<milliseconds> ParseWait(std::string_view text, milliseconds most) {
   static constexpr std::array<std::string_view, 1> kParameters = {"wait"};
-  const auto query = ParseQuery(text, kParameters);
+  const auto query = ParseKnownQuery(text, kParameters);
   if (!query) return std::unexpected(query.error());
   const auto wait = query->Find("wait");
   if (!wait) return std::unexpected(wait.error());

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string_view>
 
-#include "aio/blocking_pool.h"
 #include "aio/task.h"
 #include "aio/task_group.h"
 #include "base/clock.h"
@@ -15,7 +13,7 @@
 #include "core/job_queue.h"
 #include "core/outbox.h"
 #include "core/telemetry.h"
-#include "embedded/sqlite_job_queue.h"
+#include "main/job_store.h"
 #include "service/done_board.h"
 #include "service/job_service.h"
 #include "service/late_job_queue.h"
@@ -28,8 +26,8 @@ namespace lazaret {
 // What the asynchronous side of a server is made with; all of it outlives the side.
 struct AsyncParts {
   const config::Config& config;
-  const std::filesystem::path& data;
-  aio::BlockingPool& disk;
+  OpenJobStore open_queue;
+  LateJobQueue& queue;
   Engine& engine;
   ScanService& scans;
   DoneBoard& board;
@@ -39,16 +37,15 @@ struct AsyncParts {
   Telemetry& telemetry;
 };
 
-// The asynchronous side of a server: the job queue, the workers that empty it, and who is called back. When the queue
-// cannot be opened, scans that are waited for go on without it, and submits are refused with the reason; what may pass,
-// such as a full disk, is tried again until it has.
+// The asynchronous side of a server: the job queue, the workers that empty it unless others do, and who is called back.
+// When the queue cannot be opened, scans that are waited for go on without it, and submits are refused with the reason;
+// what may pass, such as a full disk, is tried again until it has.
 class AsyncSide {
  public:
-  // Blocks on the disk. Fails only for settings that cannot be.
-  static Result<std::unique_ptr<AsyncSide>> Open(AsyncParts parts);
+  // On the executor. Fails only for settings that cannot be.
+  static aio::Task<Result<std::unique_ptr<AsyncSide>>> Open(AsyncParts parts);
 
   JobService& jobs() { return *jobs_; }
-  JobQueue& queue() { return queue_; }
   // Any thread.
   Result<void> CheckCallback(std::string_view url) const { return deliverer_->policy().Check(url); }
 
@@ -57,22 +54,22 @@ class AsyncSide {
   void StopTaking();
   // Lets the jobs and the calls that were begun end, at most until `deadline`.
   aio::Task<> Stop(SteadyTime deadline);
+  // After that, when nobody uses the queue any more.
+  aio::Task<> Close();
 
  private:
-  explicit AsyncSide(const AsyncParts& parts);
+  explicit AsyncSide(AsyncParts parts);
   // False when trying again does not help.
-  bool Adopt(Result<std::unique_ptr<embedded::SqliteJobQueue>> opened);
-  Result<std::unique_ptr<embedded::SqliteJobQueue>> OpenQueue();
+  bool Adopt(Result<std::unique_ptr<JobStore>> opened);
   aio::Task<> OpenLater();
   void StartWork();
 
   const AsyncParts parts_;
-  std::unique_ptr<embedded::SqliteJobQueue> stored_;  // null until it could be opened
-  LateJobQueue queue_;
-  bool may_pass_ = false;  // what keeps it from being opened
+  std::unique_ptr<JobStore> store_;  // null until it could be opened
+  bool may_pass_ = false;            // what keeps it from being opened
   aio::TaskGroup tasks_;
   std::unique_ptr<JobService> jobs_;
-  std::unique_ptr<Workers> workers_;
+  std::unique_ptr<Workers> workers_;  // null when jobs are left to other servers
   std::unique_ptr<webhook::Deliverer> deliverer_;
 };
 

@@ -82,12 +82,27 @@ class ClamdEngine final : public EngineSide {
   clamav::ClamdPool pool_;
 };
 
-bool UsesClamd(const config::Config& config) { return config.engine.kind == config::EngineKind::kClamd; }
+class RemoteEngine final : public EngineSide {
+ public:
+  explicit RemoteEngine(const EngineParts& parts)
+      : log_(parts.log),
+        engine_(parts.queue, parts.board, parts.newest_worker, parts.config.queue.max_waiting, parts.clock) {}
+
+  Engine& engine() override { return engine_; }
+  void Start() override {}
+  aio::Task<> Stop() override { co_return; }
+  void LogStart() const override { log_.Info("scanning is left to the workers that share Redis"); }
+  metrics::GaugeSources AddTo(metrics::GaugeSources sources) override { return sources; }
+
+ private:
+  Log& log_;
+  WorkersEngine engine_;
+};
 
 }  // namespace
 
 Result<void> EngineSide::Check(const config::Config& config) {
-  if (UsesClamd(config)) return {};
+  if (config.EngineInUse() != config::EngineKind::kEmbedded) return {};
   const auto program = ScannerProgram(config);
   if (::access(program.c_str(), X_OK) == 0) return {};
   return Fail(Errc::kUnavailable,
@@ -97,8 +112,11 @@ Result<void> EngineSide::Check(const config::Config& config) {
 }
 
 std::unique_ptr<EngineSide> EngineSide::Make(const EngineParts& parts) {
-  if (UsesClamd(parts.config)) return std::make_unique<ClamdEngine>(parts);
-  return std::make_unique<EmbeddedEngine>(parts);
+  switch (parts.config.EngineInUse()) {
+    case config::EngineKind::kClamd: return std::make_unique<ClamdEngine>(parts);
+    case config::EngineKind::kWorkers: return std::make_unique<RemoteEngine>(parts);
+    default: return std::make_unique<EmbeddedEngine>(parts);
+  }
 }
 
 }  // namespace lazaret

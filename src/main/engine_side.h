@@ -10,8 +10,11 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "core/engine.h"
+#include "core/job_queue.h"
 #include "core/telemetry.h"
 #include "metrics/standard_gauges.h"
+#include "service/done_board.h"
+#include "service/workers_engine.h"
 
 namespace lazaret {
 
@@ -24,9 +27,14 @@ struct EngineParts {
   const Clock& clock;
   Log& log;
   Telemetry& telemetry;
+  // Of the engine that leaves scanning to other servers.
+  JobQueue& queue;
+  DoneBoard& board;
+  WorkersEngine::NewestEngine newest_worker;
 };
 
-// The engine that the configuration names: scanner processes of this server, or clamd servers.
+// The engine that the configuration names: scanner processes of this server, clamd servers, or workers that are reached
+// through the queue.
 class EngineSide {
  public:
   // Whether the engine could be started at all: its program is there.

@@ -9,10 +9,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <memory>
 #include <string>
 
@@ -34,8 +37,10 @@
 #include "main/data_directory.h"
 #include "main/engine_side.h"
 #include "main/settings.h"
+#include "main/shared_side.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
+#include "service/late_job_queue.h"
 #include "service/scan_service.h"
 #include "spool/spool.h"
 
@@ -63,37 +68,39 @@ metrics::Metrics::Names MetricNames() {
 class App {
  public:
   App(const config::Config& config, Log& log, DataDirectory data,
-      std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts)
+      std::unique_ptr<embedded::SqliteVerdictCache> own_verdicts)
       : config_(config),
         log_(log),
         data_(std::move(data)),
         metrics_(MetricNames()),
-        stored_verdicts_(std::move(stored_verdicts)),
-        verdicts_(clock_, MakeCachePolicy(config), config.cache.memory_entries, stored_verdicts_.get(),
-                  [this](const Digest& digest) { stored_verdicts_->Touch(digest); }),
-        engine_(EngineSide::Make({config, data_.path(), disk_, io_.get_executor(), clock_, log, metrics_})),
-        service_(MakeServiceSettings(config), engine_->engine(), verdicts_, board_, io_.get_executor(), clock_, log,
-                 metrics_) {}
+        own_verdicts_(std::move(own_verdicts)) {}
 
   Result<void> Listen() {
+    if (config_.IsShared()) {
+      auto shared = SharedSide::Make({config_, disk_, io_.get_executor(), clock_, log_});
+      if (!shared) return std::unexpected(shared.error());
+      shared_ = *std::move(shared);
+    }
+    MakeScanning();
     auto spool = Spool::Open(MakeSpoolSettings(config_, data_.path()), disk_);
     if (!spool) return std::unexpected(spool.error());
     spool_ = *std::move(spool);
-    auto async = AsyncSide::Open({config_, data_.path(), disk_, engine_->engine(), service_, board_, io_.get_executor(),
-                                  clock_, log_, metrics_});
+    auto async = RunUntilReady(AsyncSide::Open({config_, JobsToOpen(), queue_, engine_->engine(), *service_, board_,
+                                                io_.get_executor(), clock_, log_, metrics_}));
     if (!async) return std::unexpected(async.error());
     async_ = *std::move(async);
     api_ = std::make_unique<http::Api>(
-        MakeApiSettings(config_), service_, async_->jobs(), *spool_,
+        MakeApiSettings(config_), *service_, async_->jobs(), *spool_,
         [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
-        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); });
+        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); },
+        shared_ != nullptr ? [this] { return shared_->Describe(); } : std::function<std::string()>());
     auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
-    auto clamd = ClamdSide::Listen({config_, service_, *spool_, clock_, log_, metrics_});
+    auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_});
     if (!clamd) return std::unexpected(clamd.error());
     clamd_ = *std::move(clamd);
-    auto control = ControlServer::Listen(data_.path(), async_->queue(), clock_, log_, metrics_);
+    auto control = ControlServer::Listen(data_.path(), queue_, clock_, log_, metrics_);
     if (!control) return std::unexpected(control.error());
     control_ = *std::move(control);
     AddGauges();
@@ -104,6 +111,7 @@ class App {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
     engine_->Start();
+    if (shared_ != nullptr) shared_->Start(engine_->engine());
     async_->Start();
     server_->Start();
     clamd_->Start();
@@ -120,6 +128,38 @@ class App {
   }
 
  private:
+  void MakeScanning() {
+    VerdictCache* const stored = shared_ != nullptr ? &shared_->verdicts() : own_verdicts_.get();
+    verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(
+        clock_, MakeCachePolicy(config_), config_.cache.memory_entries, stored, [this](const Digest& digest) {
+          if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
+        });
+    engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
+                                board_, [this] { return shared_->NewestEngine(); }});
+    service_ = std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
+                                             io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk());
+  }
+
+  // A server without an engine hands scans to the queue, which makes one job of the same content.
+  ScanClaims* ClaimsToAsk() {
+    const bool scans = config_.EngineInUse() != config::EngineKind::kWorkers;
+    return shared_ != nullptr && scans ? &shared_->claims() : nullptr;
+  }
+
+  OpenJobStore JobsToOpen() {
+    if (shared_ == nullptr) return EmbeddedJobs(config_, data_.path(), disk_, clock_, log_);
+    return shared_->Jobs(board_);
+  }
+
+  // Turns the loop before it is run for good.
+  template <class T>
+  T RunUntilReady(aio::Task<T> task) {
+    auto future = asio::co_spawn(io_, std::move(task), asio::use_future);
+    while (future.wait_for(seconds(0)) != std::future_status::ready) io_.run_one();
+    io_.restart();  // it has stopped if that was all there was to do
+    return future.get();
+  }
+
   void LogStart() {
     log_.Info("lazaret starts", {{"version", LAZARET_VERSION}, {"pid", ::getpid()}, {"data", data_.path().native()}});
     log_.Info("listening", {{"addresses", fmt::format("{}", fmt::join(server_->addresses(), " "))},
@@ -127,7 +167,8 @@ class App {
                             {"max_connections", config_.http.max_connections}});
     clamd_->LogStart();
     engine_->LogStart();
-    log_.Info("verdict cache", {{"entries", stored_verdicts_->stats().entries},
+    if (own_verdicts_ == nullptr) return;
+    log_.Info("verdict cache", {{"entries", own_verdicts_->stats().entries},
                                 {"max_entries", config_.cache.max_entries},
                                 {"in_memory", config_.cache.memory_entries}});
   }
@@ -136,18 +177,24 @@ class App {
     metrics::AddStandardGauges(
         metrics_,
         clamd_->AddTo(
-            engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_.Status().waiting); },
+            engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_->Status().waiting); },
                             .queue_oldest_wait_seconds =
-                                [this] { return static_cast<double>(service_.Status().oldest_wait.count()) / 1000; },
+                                [this] { return static_cast<double>(service_->Status().oldest_wait.count()) / 1000; },
                             .http_connections = [this] { return static_cast<double>(server_->connections()); },
                             .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
                             .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
-                            .cache_entries = [this] { return static_cast<double>(stored_verdicts_->stats().entries); },
+                            .cache_entries = CacheEntries(),
                             .jobs = [this] { return async_->jobs().Counts(); },
                             .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
                             .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
                             .engine = [this] { return engine_->engine().Current(); }})),
         clock_, LAZARET_VERSION);
+  }
+
+  // Those of Redis are not counted: whoever looks after Redis can see them there.
+  std::function<double()> CacheEntries() {
+    if (own_verdicts_ == nullptr) return {};
+    return [this] { return static_cast<double>(own_verdicts_->stats().entries); };
   }
 
   aio::Task<> RunUntilSignal(asio::signal_set& signals) {
@@ -165,10 +212,12 @@ class App {
     co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
     co_await control_->Stop(deadline);
     co_await async_->Stop(deadline);
-    co_await service_.Drain(clock_.SteadyNow());
+    co_await service_->Drain(clock_.SteadyNow());
+    co_await async_->Close();
     server_->Stop();
     clamd_->Stop();
     co_await engine_->Stop();
+    if (shared_ != nullptr) co_await shared_->Stop();
     log_.Info("ended");
   }
 
@@ -179,12 +228,14 @@ class App {
   asio::io_context io_{1};  // of the engine and the service: the main thread's
   metrics::Metrics metrics_;
   aio::BlockingPool disk_{kDiskThreads};
-  std::unique_ptr<embedded::SqliteVerdictCache> stored_verdicts_;
-  embedded::MemoryVerdictCache verdicts_;
+  std::unique_ptr<SharedSide> shared_;                          // null for a server of its own,
+  std::unique_ptr<embedded::SqliteVerdictCache> own_verdicts_;  // which has these
+  std::unique_ptr<embedded::MemoryVerdictCache> verdicts_;
+  LateJobQueue queue_;
+  DoneBoard board_;
   std::unique_ptr<EngineSide> engine_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
-  DoneBoard board_;
-  ScanService service_;
+  std::unique_ptr<ScanService> service_;
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
   std::unique_ptr<http::Server> server_;
@@ -208,12 +259,16 @@ int RunServer(const config::Config& config) {
   auto data = DataDirectory::Open(config.data);
   if (!data) return RefuseToStart(log, data.error());
   const SystemClock clock;
-  auto verdicts = embedded::SqliteVerdictCache::Open({.path = (data->path() / "verdicts.db").native(),
+  std::unique_ptr<embedded::SqliteVerdictCache> own_verdicts;
+  if (!config.IsShared()) {
+    auto opened = embedded::SqliteVerdictCache::Open({.path = (data->path() / "verdicts.db").native(),
                                                       .max_entries = config.cache.max_entries,
                                                       .policy = MakeCachePolicy(config)},
                                                      clock, log);
-  if (!verdicts) return RefuseToStart(log, verdicts.error());
-  App app(config, log, *std::move(data), *std::move(verdicts));
+    if (!opened) return RefuseToStart(log, opened.error());
+    own_verdicts = *std::move(opened);
+  }
+  App app(config, log, *std::move(data), std::move(own_verdicts));
   if (auto listening = app.Listen(); !listening) return RefuseToStart(log, listening.error());
   return app.Run();
 }

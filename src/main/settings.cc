@@ -15,6 +15,7 @@ namespace lazaret {
 namespace {
 
 constexpr seconds kRateGrace{30};
+constexpr std::uint32_t kShardsOfACluster = 8;
 
 std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -91,6 +92,7 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
 
 http::ApiSettings MakeApiSettings(const config::Config& config) {
   return {
+      .scope = config.role == config::Role::kWorker ? http::ApiScope::kOperator : http::ApiScope::kEverything,
       .scan = {.max_parts = config.http.max_parts, .request_timeout = config.http.request_timeout},
       .max_lookup = config.http.max_lookup,
       .max_wait = config.http.max_wait,
@@ -98,8 +100,8 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
           R"({{"content_bytes":{},"scanned_file_bytes":{},"scanned_total_bytes":{},"recursion":{},"files":{},)"
           R"("scan_seconds":{},"parts":{},"lookup_ids":{},"wait_seconds":{},"jobs":{},"job_bytes":{}}})",
           config.content.max_size,
-          config.engine.kind == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
-                                                           : config.engine.max_file_size,
+          config.EngineInUse() == config::EngineKind::kClamd ? config.clamd_pool.max_file_size
+                                                             : config.engine.max_file_size,
           config.engine.max_scan_size, config.engine.max_recursion, config.engine.max_files,
           static_cast<double>(config.engine.deadline.count()) / 1000, config.http.max_parts, config.http.max_lookup,
           static_cast<double>(config.http.max_wait.count()) / 1000, config.jobs.max_waiting, config.jobs.disk_budget)};
@@ -157,22 +159,51 @@ ScanServiceSettings MakeServiceSettings(const config::Config& config) {
   return {.queue = {.max_waiting = config.queue.max_waiting,
                     .max_wait = config.queue.max_wait,
                     .small_size = config.queue.small_size},
-          .scan_deadline = config.engine.deadline};
+          // Workers keep to it; who waits for them waits as long as the client does.
+          .scan_deadline = config.EngineInUse() == config::EngineKind::kWorkers ? config.http.request_timeout
+                                                                                 : config.engine.deadline,
+          .sharing = config.IsShared() ? CacheSharing::kFleet : CacheSharing::kNobody};
+}
+
+static JobPolicy MakeJobPolicy(const config::Config& config) {
+  return {.max_jobs = config.jobs.max_waiting,
+          .max_bytes = config.jobs.disk_budget,
+          .small_size = config.queue.small_size,
+          .lease = config.jobs.lease,
+          .keep_done = config.jobs.keep_done,
+          .keep_dead = config.jobs.keep_dead,
+          .max_done = config.jobs.max_done,
+          .max_dead = config.jobs.max_dead,
+          .max_dead_bytes = config.jobs.dead_budget};
+}
+
+fleet::RedisQueueSettings MakeRedisQueueSettings(const config::Config& config, redis::Mode mode, std::string node) {
+  fleet::RedisQueueSettings settings{.policy = MakeJobPolicy(config),
+                                     .shards = static_cast<std::uint32_t>(config.redis.shards),
+                                     .inline_size = config.jobs.inline_size,
+                                     .max_content = config.redis.max_content,
+                                     .content_dir = config.redis.content_directory,
+                                     .wait_replicas = static_cast<std::uint32_t>(config.redis.wait_replicas),
+                                     .wait_timeout = config.redis.wait_timeout,
+                                     .node = std::move(node)};
+  if (settings.shards == 0) settings.shards = mode == redis::Mode::kCluster ? kShardsOfACluster : 1;
+  // What lies in Redis takes its memory.
+  if (config.redis.content_directory.empty()) {
+    settings.policy.max_bytes = config.redis.content_budget;
+    settings.policy.max_dead_bytes = std::min(config.jobs.dead_budget, config.redis.content_budget / 8);
+  }
+  return settings;
 }
 
 embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& config, const std::filesystem::path& data) {
   return {.file = data / "queue.db",
           .directory = data / "queue",
-          .policy = {.max_jobs = config.jobs.max_waiting,
-                     .max_bytes = config.jobs.disk_budget,
-                     .small_size = config.queue.small_size,
-                     .lease = config.jobs.lease,
-                     .keep_done = config.jobs.keep_done,
-                     .keep_dead = config.jobs.keep_dead,
-                     .max_done = config.jobs.max_done,
-                     .max_dead = config.jobs.max_dead,
-                     .max_dead_bytes = config.jobs.dead_budget},
+          .policy = MakeJobPolicy(config),
           .inline_bytes = config.jobs.inline_size};
+}
+
+bool TakesJobs(const config::Config& config) {
+  return config.role != config::Role::kApi && config.EngineInUse() != config::EngineKind::kWorkers;
 }
 
 WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots) {

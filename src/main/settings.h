@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "base/log.h"
 #include "clamav/clamd_pool.h"
@@ -10,8 +11,10 @@
 #include "config/config.h"
 #include "core/verdict_cache.h"
 #include "embedded/sqlite_job_queue.h"
+#include "fleet/redis_queue_settings.h"
 #include "http/api.h"
 #include "http/server.h"
+#include "redis/url.h"
 #include "service/scan_service.h"
 #include "service/workers.h"
 #include "spool/spool.h"
@@ -35,6 +38,10 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
 CachePolicy MakeCachePolicy(const config::Config& config);
 ScanServiceSettings MakeServiceSettings(const config::Config& config);
 embedded::SqliteJobQueue::Settings MakeQueueSettings(const config::Config& config, const std::filesystem::path& data);
+// `node` is what this server is called; `mode` is of redis.url.
+fleet::RedisQueueSettings MakeRedisQueueSettings(const config::Config& config, redis::Mode mode, std::string node);
+// Whether this server works on jobs that are queued.
+bool TakesJobs(const config::Config& config);
 // `slots` are the engine's.
 WorkerSettings MakeWorkerSettings(const config::Config& config, std::size_t slots);
 // Reads the file of secrets. An error names the setting and the cure.

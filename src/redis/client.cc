@@ -110,11 +110,12 @@ aio::Task<Result<Reply>> Client::Call(std::string key, Command command, Options 
   co_return Checked(std::move(replies->front()));
 }
 
-aio::Task<std::vector<Result<Reply>>> Client::CallAll(std::string key, std::vector<Command> commands, Options options) {
+aio::Task<std::vector<Result<Reply>>> Client::RouteAll(std::string key, std::vector<Command> commands,
+                                                       Router::Options options) {
   const std::size_t count = commands.size();
   std::vector<Result<Reply>> results;
   if (count == 0) co_return results;
-  auto replies = co_await Route(key, std::move(commands), {.deadline = options.deadline, .repeat = options.repeat});
+  auto replies = co_await Route(key, std::move(commands), options);
   results.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     if (replies) {
@@ -124,6 +125,15 @@ aio::Task<std::vector<Result<Reply>>> Client::CallAll(std::string key, std::vect
     }
   }
   co_return results;
+}
+
+aio::Task<std::vector<Result<Reply>>> Client::CallAll(std::string key, std::vector<Command> commands, Options options) {
+  return RouteAll(std::move(key), std::move(commands), {.deadline = options.deadline, .repeat = options.repeat});
+}
+
+aio::Task<std::vector<Result<Reply>>> Client::CallAllBlocking(std::string key, std::vector<Command> commands,
+                                                              SteadyTime deadline) {
+  return RouteAll(std::move(key), std::move(commands), {.deadline = deadline, .blocking = true});
 }
 
 aio::Task<Result<Reply>> Client::CallBlocking(std::string key, Command command, SteadyTime deadline) {

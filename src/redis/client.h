@@ -65,6 +65,9 @@ class Client {
   // For commands that wait in Redis (XREADGROUP BLOCK): on a connection of its own, so that it holds up no other. Give
   // it a deadline that is later than its own waiting time. Never repeated after a lost connection.
   aio::Task<Result<Reply>> CallBlocking(std::string key, Command command, SteadyTime deadline);
+  // The same for several in one go, such as a change and the WAIT for its replicas.
+  aio::Task<std::vector<Result<Reply>>> CallAllBlocking(std::string key, std::vector<Command> commands,
+                                                        SteadyTime deadline);
   // Runs a script, by its name if the server knows that (one round trip), otherwise whole. The keys must be of one
   // slot; without any it runs anywhere. `script` must live until the call ends.
   aio::Task<Result<Reply>> Eval(const Script& script, std::vector<std::string> keys, std::vector<std::string> arguments,
@@ -82,6 +85,8 @@ class Client {
   class Using;
 
   Client(aio::Executor executor, const Url& url, ClientSettings settings, TlsContext tls, Log& log);
+  aio::Task<std::vector<Result<Reply>>> RouteAll(std::string key, std::vector<Command> commands,
+                                                 Router::Options options);
   aio::Task<Result<std::vector<Reply>>> Route(std::string_view key, std::vector<Command> commands,
                                               Router::Options options);
   aio::Task<Result<std::vector<Reply>>> RouteHere(std::uint16_t slot, std::vector<Command> commands,

@@ -5,12 +5,17 @@
 namespace lazaret {
 
 DoneBoard::Seat::Seat(DoneBoard& board, const Digest& digest) : board_(board), digest_(digest) {
-  std::lock_guard lock(board_.mutex_);
-  ++board_.waiting_;
-  Entry& entry = board_.entries_[digest_];
-  ++entry.seats;
-  news_ = entry.news;
-  if (board_.closed_) news_->Set(nullptr);
+  OnSeat on_seat;
+  {
+    std::lock_guard lock(board_.mutex_);
+    ++board_.waiting_;
+    Entry& entry = board_.entries_[digest_];
+    ++entry.seats;
+    news_ = entry.news;
+    if (board_.closed_) news_->Set(nullptr);
+    on_seat = board_.on_seat_;
+  }
+  if (on_seat) held_ = on_seat(digest_);
 }
 
 DoneBoard::Seat::~Seat() {
@@ -25,6 +30,11 @@ DoneBoard::Seat::~Seat() {
 aio::Task<VerdictPtr> DoneBoard::Seat::Wait(SteadyTime deadline) {
   const std::optional<VerdictPtr> news = co_await news_->Wait(deadline);
   co_return news.value_or(nullptr);
+}
+
+void DoneBoard::TellOfSeats(OnSeat on_seat) {
+  std::lock_guard lock(mutex_);
+  on_seat_ = std::move(on_seat);
 }
 
 void DoneBoard::Announce(const Digest& digest, const VerdictPtr& verdict) {
@@ -52,6 +62,11 @@ void DoneBoard::Close() {
 std::size_t DoneBoard::waiting() const {
   std::lock_guard lock(mutex_);
   return waiting_;
+}
+
+bool DoneBoard::IsAwaited(const Digest& digest) const {
+  std::lock_guard lock(mutex_);
+  return entries_.contains(digest);
 }
 
 }  // namespace lazaret

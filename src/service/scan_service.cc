@@ -2,7 +2,9 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "aio/deadline.h"
@@ -11,6 +13,14 @@
 namespace lazaret {
 namespace asio = boost::asio;
 
+namespace {
+
+// Between two questions whether another node has a verdict, growing.
+constexpr milliseconds kFirstPause{20};
+constexpr milliseconds kLongestPause{250};
+
+}  // namespace
+
 // One scan under way and everybody who waits for it.
 struct ScanService::Flight {
   Flight(ContentPtr c, Urgency urgency)
@@ -18,7 +28,8 @@ struct ScanService::Flight {
 
   ContentPtr content;
   const Digest digest;
-  ScanScheduler::Claim claim;  // engine executor only
+  ScanScheduler::Claim claim;             // engine executor only
+  std::unique_ptr<ScanClaim> node_claim;  // engine executor only: other nodes wait for us
   aio::Broadcast<Result<VerdictPtr>> result;
   std::atomic<bool> scanning = false;
   std::atomic<bool> from_cache = false;  // set before the result: another scan had landed just before
@@ -43,7 +54,8 @@ class ScanService::Seat {
 };
 
 ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
-                         aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry)
+                         aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry,
+                         ScanClaims* claims)
     : settings_(settings),
       engine_(engine),
       cache_(cache),
@@ -54,7 +66,11 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       telemetry_(telemetry),
       scheduler_(engine.Slots(), settings.queue, clock),
       tasks_(engine_executor_,
-             [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }) {}
+             [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }),
+      claims_(claims),
+      reading_(log, "verdict cache cannot be read", "verdict cache can be read again"),
+      writing_(log, "verdict cache cannot be written", "verdict cache can be written again"),
+      claiming_(log, "scans are not shared with other nodes", "scans are shared with other nodes again") {}
 
 Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
   if (engine_.Current() == nullptr) return Fail(Errc::kUnavailable, engine_.NotReadyReason());
@@ -64,7 +80,8 @@ Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
 
 bool ScanService::IsFresh(const Verdict& verdict) const {
   const EngineInfoPtr engine = engine_.Current();
-  return engine != nullptr && (verdict.record().engine == engine || verdict.record().engine->SameIdentity(*engine));
+  const EngineInfoPtr& made = verdict.record().engine;
+  return engine != nullptr && (made == engine || lazaret::IsFresh(*made, *engine, settings_.sharing));
 }
 
 VerdictPtr ScanService::FindLanded(const Digest& digest) {
@@ -75,19 +92,29 @@ VerdictPtr ScanService::FindLanded(const Digest& digest) {
   return result && *result ? **result : nullptr;
 }
 
-aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
-  VerdictPtr verdict = cache_.Peek(digest);
-  if (verdict == nullptr || !IsFresh(*verdict)) verdict = FindLanded(digest);
-  if (verdict == nullptr || !IsFresh(*verdict)) {
-    auto found = co_await cache_.Find(digest);
-    if (!found) {
-      // Without a cache every content is scanned; that is slow but right.
-      log_.Warning("verdict cache cannot be read", {{"id", digest.Hex()}, {"error", found.error().what}});
-      telemetry_.OnCacheLookup(CacheResult::kError);
-      co_return nullptr;
-    }
-    verdict = *std::move(found);
+aio::Task<Result<VerdictPtr>> ScanService::LookUp(Digest digest) {
+  VerdictPtr known = cache_.Peek(digest);
+  if (known != nullptr && IsFresh(*known)) co_return known;
+  if (VerdictPtr landed = FindLanded(digest)) known = std::move(landed);
+  if (known != nullptr && IsFresh(*known)) co_return known;
+  auto found = co_await (known == nullptr ? cache_.Find(digest) : cache_.FindAnew(digest));
+  if (found) {
+    reading_.Works();
+    if (*found == nullptr) co_return known;
+  } else {
+    reading_.Fails(found.error());
   }
+  co_return found;
+}
+
+aio::Task<VerdictPtr> ScanService::FindFresh(Digest digest) {
+  auto found = co_await LookUp(digest);
+  if (!found) {
+    // Without a cache every content is scanned; that is slow but right.
+    telemetry_.OnCacheLookup(CacheResult::kError);
+    co_return nullptr;
+  }
+  VerdictPtr verdict = *std::move(found);
   if (verdict == nullptr) {
     telemetry_.OnCacheLookup(CacheResult::kMiss);
     co_return nullptr;
@@ -168,28 +195,78 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
   struct Landing {
     ScanService& service;
     Flight& flight;
-    ~Landing() { service.Land(flight, Fail(Errc::kUnavailable, "the scan was ended before it had a verdict")); }
+    ~Landing() {
+      flight.node_claim.reset();
+      service.Land(flight, Fail(Errc::kUnavailable, "the scan was ended before it had a verdict"));
+    }
   } landing{*this, *flight};
 
-  Result<VerdictPtr> verdict = co_await ScanNow(*flight);
+  Result<VerdictPtr> verdict = co_await Judge(*flight);
   flight->content.reset();
   flight->result.Set(verdict);
   if (verdict) board_.Announce(flight->digest, *verdict);
-  // The flight stays listed until the cache has the verdict, so that no request in between scans again.
-  if (verdict) co_await Remember(flight->digest, *verdict);
+  // The flight stays listed until the cache has the verdict, so that no request in between scans again; other nodes are
+  // held off as long.
+  if (verdict && !flight->from_cache) co_await Remember(flight->digest, *verdict);
 }
 
-aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
+aio::Task<Result<VerdictPtr>> ScanService::Judge(Flight& flight) {
   // Another scan of the same content may have landed after we had looked and before we boarded.
   if (VerdictPtr known = cache_.Peek(flight.digest); known != nullptr && IsAnswer(*known, flight.claim.urgency)) {
     flight.from_cache = true;
     co_return known;
   }
   if (engine_.Current() == nullptr) co_return Fail(Errc::kUnavailable, engine_.NotReadyReason());
-  auto slot = co_await scheduler_.Acquire(flight.claim);
-  if (!slot) co_return std::unexpected(slot.error());
+  // Asked with the slot in hand: what waits for a slot here is free for any node that has one.
+  std::optional<Result<ScanScheduler::Slot>> slot(co_await scheduler_.Acquire(flight.claim));
+  if (!*slot) co_return std::unexpected(slot->error());
+  Turn turn = co_await AskForTurn(flight);
+  if (turn.is_elsewhere) {
+    slot.reset();
+    turn = co_await WaitForTurn(flight);
+    if (turn.verdict == nullptr) {
+      slot.emplace(co_await scheduler_.Acquire(flight.claim));
+      if (!*slot) co_return std::unexpected(slot->error());
+    }
+  }
+  if (turn.verdict != nullptr) {
+    flight.from_cache = true;
+    co_return std::move(turn.verdict);
+  }
+  co_return co_await ScanNow(flight);
+}
+
+aio::Task<ScanService::Turn> ScanService::AskForTurn(Flight& flight) {
+  const EngineInfoPtr engine = engine_.Current();
+  if (claims_ == nullptr || engine == nullptr) co_return Turn{};
+  auto answer = co_await claims_->Ask(flight.digest, engine);
+  if (!answer) {
+    // At worst the same content is scanned twice.
+    claiming_.Fails(answer.error());
+    co_return Turn{};
+  }
+  claiming_.Works();
+  if (answer->verdict != nullptr && IsAnswer(*answer->verdict, flight.claim.urgency)) {
+    co_return Turn{.verdict = std::move(answer->verdict)};
+  }
+  flight.node_claim = std::move(answer->claim);
+  co_return Turn{.is_elsewhere = flight.node_claim == nullptr};
+}
+
+aio::Task<ScanService::Turn> ScanService::WaitForTurn(Flight& flight) {
+  telemetry_.OnCoalesced();
+  milliseconds pause = kFirstPause;
+  for (;;) {
+    co_await aio::SleepUntil(clock_.SteadyNow() + pause);
+    pause = std::min(pause * 3 / 2, kLongestPause);
+    Turn turn = co_await AskForTurn(flight);
+    if (!turn.is_elsewhere) co_return turn;
+  }
+}
+
+aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
   flight.scanning = true;
-  auto verdict = co_await engine_.Scan(*flight.content, clock_.SteadyNow() + settings_.scan_deadline);
+  auto verdict = co_await engine_.Scan(flight.content, clock_.SteadyNow() + settings_.scan_deadline);
   if (!verdict) co_return std::unexpected(verdict.error());
   const ScanRecord& record = verdict->record();
   telemetry_.OnScan(std::chrono::duration<double, std::milli>(record.scan_ms), record.size);
@@ -203,9 +280,9 @@ aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
 
 aio::Task<> ScanService::Remember(Digest digest, VerdictPtr verdict) {
   const auto stored = co_await cache_.Store(digest, std::move(verdict));
-  if (stored) co_return;
+  if (stored) co_return writing_.Works();
   telemetry_.OnCacheWriteFailed();
-  log_.Warning("verdict cache cannot be written", {{"id", digest.Hex()}, {"error", stored.error().what}});
+  writing_.Fails(stored.error());
 }
 
 aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
@@ -218,9 +295,10 @@ aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
   }
   VerdictPtr verdict = FindLanded(digest);
   if (verdict == nullptr) {
-    auto found = co_await cache_.Find(digest);
-    if (!found) co_return std::unexpected(found.error());
-    verdict = *std::move(found);
+    auto found = co_await LookUp(digest);
+    // Without the shared cache, what memory has is still known.
+    verdict = found ? *std::move(found) : cache_.Peek(digest);
+    if (verdict == nullptr && !found) co_return std::unexpected(found.error());
   }
   if (verdict == nullptr) co_return ScanState{};
   const bool fresh = IsFresh(*verdict);

@@ -11,8 +11,11 @@
 #include "aio/task_group.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/standing.h"
 #include "core/content.h"
 #include "core/engine.h"
+#include "core/freshness.h"
+#include "core/scan_claims.h"
 #include "core/telemetry.h"
 #include "core/verdict_cache.h"
 #include "service/done_board.h"
@@ -23,13 +26,14 @@ namespace lazaret {
 struct ScanServiceSettings {
   SchedulerSettings queue;
   milliseconds scan_deadline{120'000};  // from the start of one scan to its SIGKILL
+  CacheSharing sharing = CacheSharing::kNobody;
 };
 
 // A verdict as it answers one request.
 struct Answer {
   VerdictPtr verdict;   // never null
   bool cached = false;  // no scan was made for this request
-  bool fresh = false;   // made with the signatures and engine that are in use now
+  bool fresh = false;   // made with the signatures and engine that are in use now, or newer ones
 };
 
 enum class ScanStatus { kUnknown, kQueued, kScanning, kDone };
@@ -58,8 +62,10 @@ struct ServiceStatus {
 class ScanService {
  public:
   // Scans run on `engine_executor`; everything else must outlive the service. Verdicts are announced on `board`.
+  // `claims` is asked before a scan when other nodes use the same cache; null when none do.
   ScanService(ScanServiceSettings settings, Engine& engine, VerdictCache& cache, DoneBoard& board,
-              aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry);
+              aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry,
+              ScanClaims* claims = nullptr);
 
   // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
   // front doors to ask before they read a body.
@@ -73,12 +79,12 @@ class ScanService {
   aio::Task<VerdictPtr> FindFresh(Digest digest);
 
   // The verdict of a content that FindFresh knew nothing of: from a scan, which is shared with everybody who asks for
-  // the same content meanwhile; the most urgent of them decides how soon it begins. kTimeout when `deadline` comes
-  // first, kOverloaded and kUnavailable as above. When the caller is cancelled and nobody else waits for the scan, it
-  // ends too.
+  // the same content meanwhile, here or on another node; the most urgent of them decides how soon it begins. kTimeout
+  // when `deadline` comes first, kOverloaded and kUnavailable as above. When the caller is cancelled and nobody else
+  // waits for the scan, it ends too.
   aio::Task<Result<Answer>> Scan(ContentPtr content, SteadyTime deadline, Urgency urgency = Urgency::kUrgent);
 
-  // A verdict of now: with the signatures and the engine in use.
+  // A verdict of now: with the signatures and the engine in use, or newer ones (core/freshness.h).
   bool IsFresh(const Verdict& verdict) const;
 
   // What is known of a content, stale or fresh, without scanning it. kUnavailable when the cache cannot be read.
@@ -92,10 +98,17 @@ class ScanService {
  private:
   struct Flight;
   using FlightPtr = std::shared_ptr<Flight>;
+  // Whether this node scans a content: yes, another one does, or there is a verdict already.
+  struct Turn {
+    bool is_elsewhere = false;
+    VerdictPtr verdict = nullptr;
+  };
   class Seat;
 
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
+  // What memory or the cache has; a stale verdict only when neither has a fresh one.
+  aio::Task<Result<VerdictPtr>> LookUp(Digest digest);
   FlightPtr Board(const ContentPtr& content, Urgency urgency);
   // Whether a verdict that was just made answers a scan: a queued one is there to try again what may have passed.
   bool IsAnswer(const Verdict& verdict, Urgency urgency) const;
@@ -103,7 +116,10 @@ class ScanService {
   void Leave(const FlightPtr& flight);
   void Land(Flight& flight, Result<VerdictPtr> unless_set);
   aio::Task<> Fly(FlightPtr flight);
+  aio::Task<Result<VerdictPtr>> Judge(Flight& flight);
   aio::Task<Result<VerdictPtr>> ScanNow(Flight& flight);
+  aio::Task<Turn> AskForTurn(Flight& flight);
+  aio::Task<Turn> WaitForTurn(Flight& flight);
   aio::Task<> Remember(Digest digest, VerdictPtr verdict);
 
   const ScanServiceSettings settings_;
@@ -116,6 +132,10 @@ class ScanService {
   Telemetry& telemetry_;
   ScanScheduler scheduler_;
   aio::TaskGroup tasks_;
+  ScanClaims* const claims_;
+  Standing reading_;
+  Standing writing_;
+  Standing claiming_;
 
   std::mutex mutex_;  // guards flights_ and the flights' seats
   std::unordered_map<Digest, FlightPtr, DigestHash> flights_;

@@ -52,8 +52,8 @@ class HeldEngine final : public Engine {
   std::string NotReadyReason() const override { return "not ready"; }
   std::size_t Slots() const override { return slots; }
 
-  aio::Task<Result<Verdict>> Scan(Content& content, SteadyTime) override {
-    started.push_back(content.digest());
+  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime) override {
+    started.push_back(content->digest());
     struct Ending {
       int& running;
       ~Ending() { --running; }
@@ -63,7 +63,7 @@ class HeldEngine final : public Engine {
       co_await pause.async_wait(boost::asio::use_awaitable);
     }
     if (failure) co_return std::unexpected(*failure);
-    const ScanRecord record{info, content.size(), WallTime{}, 1.5};
+    const ScanRecord record{info, content->size(), WallTime{}, 1.5};
     if (reason != Reason::kNone && started.size() <= failing_scans) {
       co_return Verdict::Unscannable(record, reason, "as told");
     }

@@ -47,7 +47,7 @@ class Deliverer::UnderWay {
 
 Result<std::unique_ptr<Deliverer>> Deliverer::Make(Settings settings, Outbox& outbox, MakeBody make_body,
                                                    aio::Executor executor, const Clock& clock, Log& log,
-                                                   Telemetry& telemetry, Lookup lookup) {
+                                                   Telemetry& telemetry, aio::Lookup lookup) {
   if (const auto checked = CheckSettings(settings); !checked) return std::unexpected(checked.error());
   auto policy = CallbackPolicy::Parse(settings.hosts, settings.private_networks);
   if (!policy) return std::unexpected(policy.error());

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "aio/resolver.h"
 #include "aio/task.h"
 #include "aio/task_group.h"
 #include "base/clock.h"
@@ -21,7 +22,6 @@
 #include "webhook/callback_policy.h"
 #include "webhook/host_queue.h"
 #include "webhook/http_post.h"
-#include "webhook/resolver.h"
 #include "webhook/settings.h"
 #include "webhook/signature.h"
 
@@ -40,7 +40,7 @@ class Deliverer {
   // Fails as CheckSettings and HttpPoster::Make do. What is passed by reference must outlive the deliverer.
   static Result<std::unique_ptr<Deliverer>> Make(Settings settings, Outbox& outbox, MakeBody make_body,
                                                  aio::Executor executor, const Clock& clock, Log& log,
-                                                 Telemetry& telemetry, Lookup lookup = LookUp);
+                                                 Telemetry& telemetry, aio::Lookup lookup = aio::LookUp);
 
   // Also to be started when callbacks are off: the messages that are left are given up then.
   void Start();

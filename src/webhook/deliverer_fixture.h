@@ -88,9 +88,10 @@ class DelivererTest : public testing::Test {
   }
 
   void Start() {
-    auto deliverer = Deliverer::Make(
-        settings_, outbox_, make_body_, io_.get_executor(), clock_, log_, events_,
-        [](const std::string&) -> Result<Addresses> { return Addresses{boost::asio::ip::address_v4::loopback()}; });
+    auto deliverer = Deliverer::Make(settings_, outbox_, make_body_, io_.get_executor(), clock_, log_, events_,
+                                     [](const std::string&) -> Result<aio::Addresses> {
+                                       return aio::Addresses{boost::asio::ip::address_v4::loopback()};
+                                     });
     if (!deliverer) throw std::runtime_error(deliverer.error().what);
     deliverer_ = *std::move(deliverer);
     deliverer_->Start();

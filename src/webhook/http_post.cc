@@ -73,9 +73,9 @@ class HttpPoster::Attempt {
   }
 
   // The addresses that may be connected to. There is no other look at the name after this one.
-  aio::Task<Result<Addresses>> Vetted() {
+  aio::Task<Result<aio::Addresses>> Vetted() {
     doing_ = "looking up the name";
-    Addresses all;
+    aio::Addresses all;
     if (url_.address) {
       all.push_back(*url_.address);
     } else {
@@ -83,7 +83,7 @@ class HttpPoster::Attempt {
       if (!found) co_return found;
       all = *std::move(found);
     }
-    Addresses vetted;
+    aio::Addresses vetted;
     std::ranges::copy_if(all, std::back_inserter(vetted),
                          [this](const asio::ip::address& address) { return poster_.policy_.MayConnect(address); });
     if (vetted.empty()) {
@@ -95,7 +95,7 @@ class HttpPoster::Attempt {
     co_return vetted;
   }
 
-  aio::Task<Result<tcp::socket>> Connect(const Addresses& addresses) {
+  aio::Task<Result<tcp::socket>> Connect(const aio::Addresses& addresses) {
     doing_ = "connecting";
     std::string why;
     for (std::size_t i = 0; i < addresses.size(); ++i) {
@@ -167,13 +167,14 @@ class HttpPoster::Attempt {
   std::optional<unsigned> status_;
 };
 
-HttpPoster::HttpPoster(std::unique_ptr<Tls> tls, const CallbackPolicy& policy, Lookup lookup, std::size_t max_lookups)
+HttpPoster::HttpPoster(std::unique_ptr<Tls> tls, const CallbackPolicy& policy, aio::Lookup lookup,
+                       std::size_t max_lookups)
     : tls_(std::move(tls)), policy_(policy), resolver_(std::move(lookup), max_lookups) {}
 
 HttpPoster::~HttpPoster() = default;
 
 Result<std::unique_ptr<HttpPoster>> HttpPoster::Make(const std::string& ca_file, const CallbackPolicy& policy,
-                                                     Lookup lookup, std::size_t max_lookups) {
+                                                     aio::Lookup lookup, std::size_t max_lookups) {
   auto tls = std::make_unique<Tls>();
   boost::system::error_code failed;
   if (ca_file.empty()) {

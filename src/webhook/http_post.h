@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "aio/resolver.h"
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "webhook/callback_policy.h"
 #include "webhook/callback_url.h"
-#include "webhook/resolver.h"
 
 namespace lazaret::webhook {
 
@@ -32,7 +32,7 @@ class HttpPoster {
   // (PEM), or from one that the system trusts when that is empty. kUnavailable names webhook.ca_file when it cannot be
   // read. `policy` decides about each address; it must outlive the poster.
   static Result<std::unique_ptr<HttpPoster>> Make(const std::string& ca_file, const CallbackPolicy& policy,
-                                                  Lookup lookup, std::size_t max_lookups);
+                                                  aio::Lookup lookup, std::size_t max_lookups);
   ~HttpPoster();
 
   // The status that came back, whatever it is (200 to 999). It counts from the moment the head of the answer is there;
@@ -45,11 +45,11 @@ class HttpPoster {
  private:
   struct Tls;
   class Attempt;
-  HttpPoster(std::unique_ptr<Tls> tls, const CallbackPolicy& policy, Lookup lookup, std::size_t max_lookups);
+  HttpPoster(std::unique_ptr<Tls> tls, const CallbackPolicy& policy, aio::Lookup lookup, std::size_t max_lookups);
 
   const std::unique_ptr<Tls> tls_;
   const CallbackPolicy& policy_;
-  Resolver resolver_;
+  aio::Resolver resolver_;
 };
 
 }  // namespace lazaret::webhook

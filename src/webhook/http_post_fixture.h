@@ -55,8 +55,8 @@ class HttpPostTest : public testing::Test {
 
   // What the next posters resolve every name to.
   void Resolve(std::vector<std::string> addresses) {
-    lookup_ = [addresses = std::move(addresses)](const std::string&) -> Result<Addresses> {
-      Addresses found;
+    lookup_ = [addresses = std::move(addresses)](const std::string&) -> Result<aio::Addresses> {
+      aio::Addresses found;
       for (const std::string& text : addresses) found.push_back(boost::asio::ip::make_address(text));
       return found;
     };
@@ -107,7 +107,7 @@ class HttpPostTest : public testing::Test {
 
   boost::asio::io_context io_;
   CallbackPolicy policy_ = *CallbackPolicy::Parse({}, {"127.0.0.1"});
-  Lookup lookup_;
+  aio::Lookup lookup_;
 
   HttpPostTest() { Resolve({"127.0.0.1"}); }
 };

@@ -183,9 +183,9 @@ TEST_F(HttpPostTest, EndsAtTheDeadlineWhateverIsUnderWay) {
   over.set_value();
 
   std::promise<void> found;
-  lookup_ = [end = found.get_future().share()](const std::string&) -> Result<Addresses> {
+  lookup_ = [end = found.get_future().share()](const std::string&) -> Result<aio::Addresses> {
     end.wait();
-    return Addresses{};
+    return aio::Addresses{};
   };
   // The poster goes while the name is still being looked up.
   ExpectError(Post(Plain(silent), kSoon), Errc::kTimeout, "looking up");
@@ -268,9 +268,9 @@ TEST_F(HttpPostTest, LooksANameUpOnceAndVetsWhatItConnectsTo) {
   });
   // Rebinding: the name is harmless at the first look and leads elsewhere from then on.
   std::atomic<int> lookups = 0;
-  lookup_ = [&](const std::string& host) -> Result<Addresses> {
+  lookup_ = [&](const std::string& host) -> Result<aio::Addresses> {
     EXPECT_EQ(host, "hooks.example");
-    return Addresses{asio::ip::make_address(++lookups == 1 ? "127.0.0.1" : "127.0.0.2")};
+    return aio::Addresses{asio::ip::make_address(++lookups == 1 ? "127.0.0.1" : "127.0.0.2")};
   };
   auto poster = MakePoster();
   EXPECT_EQ(Post(*poster, Request(Plain(receiver))), 200u);
@@ -285,15 +285,15 @@ TEST_F(HttpPostTest, NeedsNoLookupForAnAddress) {
     ReadRequest(peer);
     peer.Write(Answer(200));
   });
-  lookup_ = [](const std::string& host) -> Result<Addresses> {
+  lookup_ = [](const std::string& host) -> Result<aio::Addresses> {
     ADD_FAILURE() << host;
-    return Addresses{};
+    return aio::Addresses{};
   };
   EXPECT_EQ(Post(fmt::format("http://127.0.0.1:{}/", receiver.port())), 200u);
 }
 
 TEST_F(HttpPostTest, PassesOnWhyANameHasNoAddress) {
-  lookup_ = [](const std::string&) -> Result<Addresses> { return Fail(Errc::kUnavailable, "no such name"); };
+  lookup_ = [](const std::string&) -> Result<aio::Addresses> { return Fail(Errc::kUnavailable, "no such name"); };
   ExpectError(Post("http://hooks.example/"), Errc::kUnavailable, "no such name");
   Resolve({});
   ExpectError(Post("http://hooks.example/"), Errc::kUnavailable, "hooks.example has no address");

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include "base/scoped_time_zone.h"
 
 namespace lazaret::wire {
 namespace {
@@ -35,7 +35,7 @@ TEST(ClamdAnswer, LetsNoNameForgeAReply) {
 }
 
 TEST(ClamdVersion, HasTheDailyDatabaseIfThereIsOne) {
-  ::setenv("TZ", "UTC", 1);
+  const ScopedTimeZone zone("UTC");
   EXPECT_EQ(FormatClamdVersion("1.4.6", std::nullopt), "ClamAV 1.4.6");
   const ClamdDailyVersion daily{27945, WallTime(seconds(1773901478))};
   EXPECT_EQ(FormatClamdVersion("1.4.6", daily), "ClamAV 1.4.6/27945/Thu Mar 19 06:24:38 2026");

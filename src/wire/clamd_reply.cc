@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <concepts>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -81,6 +82,15 @@ ClamdScanReply Found(std::string_view name) {
   return {finding, std::string(name)};
 }
 
+// A time of our time zone. One that it leaves out, when its clocks go forward, becomes one an hour away.
+std::optional<WallTime> FromLocal(std::tm local) {
+  local.tm_isdst = -1;
+  local.tm_wday = -1;
+  const std::time_t time = ::mktime(&local);
+  if (local.tm_wday == -1) return std::nullopt;  // -1 is a time, too
+  return WallTime(seconds(time));
+}
+
 // asctime(3) without its newline: "Mon Nov  3 07:00:00 2026".
 std::optional<WallTime> ParseCtime(std::string_view text) {
   constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -102,7 +112,14 @@ std::optional<WallTime> ParseCtime(std::string_view text) {
                                          std::chrono::month(static_cast<unsigned>(month - kMonths.begin()) + 1),
                                          std::chrono::day(*day)};
   if (!date.ok()) return std::nullopt;
-  return std::chrono::sys_days(date) + std::chrono::hours(*hour) + std::chrono::minutes(*minute) + seconds(*second);
+  std::tm local{};
+  local.tm_sec = static_cast<int>(*second);
+  local.tm_min = static_cast<int>(*minute);
+  local.tm_hour = static_cast<int>(*hour);
+  local.tm_mday = static_cast<int>(*day);
+  local.tm_mon = static_cast<int>(month - kMonths.begin());
+  local.tm_year = static_cast<int>(*year) - 1900;
+  return FromLocal(local);
 }
 
 }  // namespace

@@ -25,7 +25,9 @@ struct ClamdVersion {
   std::string engine;  // "1.4.6"
   // Both empty while the server has no daily database.
   std::optional<std::uint32_t> daily;
-  std::optional<WallTime> built_at;  // told in the server's time zone, which is not told: taken for UTC
+  // Told in the server's time zone, which is not told: taken for a time of ours (localtime(3)), as on one machine, and
+  // as FormatClamdVersion tells it.
+  std::optional<WallTime> built_at;
 
   friend bool operator==(const ClamdVersion&, const ClamdVersion&) = default;
 };

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/scoped_time_zone.h"
+#include "wire/clamd_answer.h"
+
 namespace lazaret::wire {
 namespace {
 
@@ -131,6 +134,7 @@ TEST(ClamdReply, KnowsPong) {
 
 TEST(ClamdReply, ReadsVersions) {
   using namespace std::chrono;
+  const ScopedTimeZone zone("UTC");
   const auto plain = ParseClamdVersion("ClamAV 1.4.6\0"s);
   ASSERT_TRUE(plain);
   EXPECT_EQ(*plain, (ClamdVersion{"ClamAV 1.4.6", "1.4.6", {}, {}}));
@@ -139,6 +143,35 @@ TEST(ClamdReply, ReadsVersions) {
   EXPECT_EQ(full->engine, "1.5.0-rc2");
   EXPECT_EQ(full->daily, 28129u);
   EXPECT_EQ(full->built_at, WallTime(sys_days(November / 3 / 2026) + 7h + 5min + 9s));
+}
+
+TEST(ClamdReply, TakesTheDateForOneOfOurTimeZone) {
+  using namespace std::chrono;
+  const ScopedTimeZone zone("EST5EDT,M3.2.0,M11.1.0");
+  // In winter, in summer, and on the day between.
+  const std::pair<std::string, WallTime> kTable[] = {
+      {"Mon Nov 23 02:00:00 2026", sys_days(November / 23 / 2026) + 7h},
+      {"Thu Jul  2 23:30:00 2026", sys_days(July / 3 / 2026) + 3h + 30min},
+      {"Sun Nov  1 03:30:00 2026", sys_days(November / 1 / 2026) + 8h + 30min},
+  };
+  for (const auto& [date, time] : kTable) {
+    const std::string text = "ClamAV 1.4.6/28129/" + date;
+    const auto version = ParseClamdVersion(text + '\0');
+    ASSERT_TRUE(version) << text;
+    EXPECT_EQ(version->built_at, time) << text;
+    EXPECT_EQ(FormatClamdVersion(version->engine, ClamdDailyVersion{*version->daily, *version->built_at}), text)
+        << "both ways";
+  }
+}
+
+TEST(ClamdReply, ReadsADateThatOurTimeZoneDoesNotHave) {
+  using namespace std::chrono;
+  const ScopedTimeZone zone("EST5EDT,M3.2.0,M11.1.0");
+  const auto version = ParseClamdVersion("ClamAV 1.4.6/28129/Sun Mar  8 02:30:00 2026\0"s);
+  ASSERT_TRUE(version);
+  EXPECT_GE(version->built_at, WallTime(sys_days(March / 8 / 2026) + 6h + 30min));
+  EXPECT_LE(version->built_at, WallTime(sys_days(March / 8 / 2026) + 7h + 30min));
+  EXPECT_EQ(ParseClamdVersion("ClamAV 1.4.6/28129/Wed Dec 31 18:59:59 1969\0"s)->built_at, WallTime(seconds(-1)));
 }
 
 TEST(ClamdReply, RefusesOtherVersions) {

@@ -42,7 +42,8 @@ const Graph kAllowed = {
     {"http", {"net", "service", "spool", "wire", "core", "aio", "base"}},
     {"clamd", {"net", "service", "spool", "wire", "core", "aio", "base"}},
     {"metrics", {"core", "base"}},
-    {"config", {"base"}},
+    {"config", {"base", "redis"}},  // redis: what a URL may look like
+    {"fleet", {"redis", "core", "aio", "base"}},
     {"webhook", {"core", "aio", "base"}},
     {"redis", {"core", "aio", "base", "wire"}},
     {"main", {std::string(kEverything)}},

@@ -15,11 +15,13 @@ int clamd_command_fuzz(const std::uint8_t* data, std::size_t size);
 int clamd_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
+int node_record_fuzz(const std::uint8_t* data, std::size_t size);
 int query_fuzz(const std::uint8_t* data, std::size_t size);
 int redis_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int redis_url_fuzz(const std::uint8_t* data, std::size_t size);
 int request_head_fuzz(const std::uint8_t* data, std::size_t size);
 int scanner_protocol_fuzz(const std::uint8_t* data, std::size_t size);
+int stored_verdict_fuzz(const std::uint8_t* data, std::size_t size);
 int verdict_encoding_fuzz(const std::uint8_t* data, std::size_t size);
 int zip_check_fuzz(const std::uint8_t* data, std::size_t size);
 }
@@ -50,6 +52,11 @@ TEST_P(FuzzCorpus, HoldsForEveryFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Webhook, FuzzCorpus, ::testing::Values(Target{"callback_url_fuzz", callback_url_fuzz}),
+                         [](const auto& target) { return std::string(target.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Fleet, FuzzCorpus,
+                         ::testing::Values(Target{"node_record_fuzz", node_record_fuzz},
+                                           Target{"stored_verdict_fuzz", stored_verdict_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Redis, FuzzCorpus,

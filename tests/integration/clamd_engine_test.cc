@@ -3,16 +3,19 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "base/scoped_time_zone.h"
 #include "integration/clamd_process.h"
 #include "integration/server_fixture.h"
 
 namespace lazaret::tests {
 namespace {
 
+using namespace std::string_view_literals;
 using testing::HasSubstr;
 
 // What a clamd must say to be believed (clamd_pool.require_alerts).
@@ -128,6 +131,31 @@ TEST_F(ClamdEngine, IsNotUsedWhenItsCleanProvesNothing) {
   StartWith({silent.Flag(), "--set", "clamd_pool.require_alerts=false"});
   ASSERT_TRUE(server().WaitUntilReady());
   EXPECT_THAT(Post(port(), "/v1/scan", "text"), HasVerdict("clean"));
+}
+
+// Whatever the time zones of the two are.
+TEST_F(ClamdEngine, TheFrontDoorSaysTheVersionOfItsServer) {
+  constexpr auto kHere = "EST5EDT,M3.2.0,M11.1.0";
+  const std::tuple<std::string, std::string, std::string> kTable[] = {
+      {kHere, kHere, "2026-11-23T07:00:00.000Z"},
+      {"UTC", "UTC", "2026-11-23T07:00:00.000Z"},
+      {"UTC", kHere, "2026-11-23T12:00:00.000Z"},  // taken for a time of ours
+  };
+  const clamav::ClamdAddress door{.path = root_ / "door.sock", .host = {}, .port = 0};
+  int number = 0;
+  for (const auto& [theirs, ours, built_at] : kTable) {
+    std::optional<ScopedTimeZone> zone(theirs);
+    const ClamdProcess clamd(root_, fmt::format("clamd{}", ++number), {.settings = kAlerts});
+    zone.reset();
+    zone.emplace(ours);
+    ASSERT_TRUE(StartWith({clamd.Flag(), "--clamd-listen", door.Text()}).WaitUntilReady());
+    const std::string version = clamd.Ask("zVERSION\0"sv);
+    EXPECT_THAT(version, HasSubstr("/28129/Mon Nov 23 "));
+    EXPECT_EQ(AskClamd(door, "zVERSION\0"sv), version);
+    const auto info = Get(port(), "/v1/info");
+    ASSERT_THAT(info, HasStatus(200));
+    EXPECT_EQ(TextOf(ParseJson(*info).at("engine").as_object(), "built_at"), built_at);
+  }
 }
 
 }  // namespace

@@ -133,8 +133,8 @@ void ClamdProcess::Reload(unsigned daily) {
   Ask("zRELOAD\0"sv);
 }
 
-std::string ClamdProcess::Ask(std::string_view command) const {
-  const UniqueFd socket = ConnectTo(address_);
+std::string AskClamd(const clamav::ClamdAddress& address, std::string_view command) {
+  const UniqueFd socket = ConnectTo(address);
   if (!socket || ::send(socket.Get(), command.data(), command.size(), MSG_NOSIGNAL) < 0) return "";
   std::string answer;
   char buffer[512];

@@ -23,6 +23,9 @@ struct ClamdOptions {
   std::filesystem::path signatures;  // a directory to use instead of a daily database
 };
 
+// What whoever listens at `address` answers to one command; empty when nobody does.
+std::string AskClamd(const clamav::ClamdAddress& address, std::string_view command);
+
 // A clamd of our own, with a daily database, if it is given no other, that knows EICAR and kClamdMarker; the marker's
 // name tells the database's number: "Test.Set28129.UNOFFICIAL". The kernel kills it when the test dies.
 class ClamdProcess {
@@ -40,8 +43,7 @@ class ClamdProcess {
   void Signal(int number) const;
   // Changes the database and has it loaded; returns at once.
   void Reload(unsigned daily);
-  // What it answers to one command; empty when it does not.
-  std::string Ask(std::string_view command) const;
+  std::string Ask(std::string_view command) const { return AskClamd(address_, command); }
 
   const clamav::ClamdAddress& address() const { return address_; }
   std::string Flag() const { return "--clamd=" + address_.Text(); }

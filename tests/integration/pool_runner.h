@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "aio/blocking_pool.h"
+#include "aio/resolver.h"
 #include "aio/task_group.h"
 #include "base/log.h"
 #include "base/unique_fd.h"
@@ -30,8 +31,11 @@ namespace lazaret::tests {
 // A content as the spool has it: an anonymous file that can only be read.
 class MemoryContent final : public Content {
  public:
-  explicit MemoryContent(std::string_view bytes)
-      : digest_(Sha256::Of(AsBytes(bytes))), size_(bytes.size()), fd_(::memfd_create("content", MFD_CLOEXEC)) {
+  // `missing`: bytes at its end that it has lost.
+  explicit MemoryContent(std::string_view bytes, std::uint64_t missing = 0)
+      : digest_(Sha256::Of(AsBytes(bytes))),
+        size_(bytes.size() + missing),
+        fd_(::memfd_create("content", MFD_CLOEXEC)) {
     if (::pwrite(fd_.Get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
       throw std::runtime_error("memfd");
     }
@@ -49,8 +53,8 @@ class MemoryContent final : public Content {
 // A pool of clamd servers on a thread of its own.
 class PoolRunner {
  public:
-  explicit PoolRunner(clamav::ClamdPoolSettings settings)
-      : pool_(std::move(settings), io_.get_executor(), disk_, clock_, log_),
+  explicit PoolRunner(clamav::ClamdPoolSettings settings, aio::Lookup lookup = aio::LookUp)
+      : pool_(std::move(settings), io_.get_executor(), disk_, clock_, log_, std::move(lookup)),
         scans_(io_.get_executor(), [](std::exception_ptr) {}),
         thread_([this] { io_.run(); }) {
     boost::asio::post(io_, [this] { pool_.Start(); });
@@ -72,12 +76,16 @@ class PoolRunner {
     });
   }
 
-  std::future<Result<Verdict>> StartScan(std::string_view bytes, milliseconds time = kPatience) {
+  std::future<Result<Verdict>> StartScan(std::shared_ptr<Content> content, milliseconds time = kPatience) {
     std::promise<Result<Verdict>> promise;
     auto future = promise.get_future();
-    boost::asio::post(io_, [this, task = Run(std::make_shared<MemoryContent>(bytes), time,
-                                             std::move(promise))]() mutable { scans_.Spawn(std::move(task)); });
+    boost::asio::post(io_, [this, task = Run(std::move(content), time, std::move(promise))]() mutable {
+      scans_.Spawn(std::move(task));
+    });
     return future;
+  }
+  std::future<Result<Verdict>> StartScan(std::string_view bytes, milliseconds time = kPatience) {
+    return StartScan(std::make_shared<MemoryContent>(bytes), time);
   }
   Result<Verdict> Scan(std::string_view bytes, milliseconds time = kPatience) { return StartScan(bytes, time).get(); }
 
@@ -89,14 +97,21 @@ class PoolRunner {
     return [this, stop = cancel.get_future().get()] { boost::asio::post(io_, stop); };
   }
 
+  // Returns when what was ready to run on the pool's thread has run.
+  void Turn() {
+    std::promise<void> turned;
+    boost::asio::post(io_, [&] { turned.set_value(); });
+    turned.get_future().get();
+  }
+
   clamav::ClamdPool& pool() { return pool_; }
 
  private:
-  aio::Task<> Run(std::shared_ptr<MemoryContent> content, milliseconds time, std::promise<Result<Verdict>> promise) {
-    promise.set_value(co_await pool_.Scan(*content, clock_.SteadyNow() + time));
+  aio::Task<> Run(std::shared_ptr<Content> content, milliseconds time, std::promise<Result<Verdict>> promise) {
+    promise.set_value(co_await pool_.Scan(content, clock_.SteadyNow() + time));
   }
   aio::Task<> RunAndForget(std::shared_ptr<MemoryContent> content) {
-    (void)co_await pool_.Scan(*content, clock_.SteadyNow() + kPatience);
+    (void)co_await pool_.Scan(content, clock_.SteadyNow() + kPatience);
   }
   aio::Task<> Stop() {
     scans_.Close();

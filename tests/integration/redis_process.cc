@@ -35,7 +35,8 @@ std::string Program() {
   throw std::runtime_error("no redis-server: install redis-tools");
 }
 
-pid_t Launch(const std::string& program, std::vector<std::string> arguments, const std::filesystem::path& log) {
+pid_t Launch(const std::string& program, std::vector<std::string> arguments, std::vector<std::string> environment,
+             const std::filesystem::path& log) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -44,6 +45,7 @@ pid_t Launch(const std::string& program, std::vector<std::string> arguments, con
   if (pid < 0) throw std::runtime_error("fork");
   if (pid > 0) return pid;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (std::string& variable : environment) ::putenv(variable.data());
   const int out = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(out, STDERR_FILENO);
@@ -144,7 +146,7 @@ void RedisProcess::Start() {
     }
     arguments.insert(arguments.end(), options_.arguments.begin(), options_.arguments.end());
   }
-  pid_ = Launch(Program(), arguments, directory_ / "log");
+  pid_ = Launch(Program(), arguments, options_.environment, directory_ / "log");
   const bool answers = Eventually([&] {
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) == pid_) pid_ = 0;
@@ -198,12 +200,14 @@ std::string RedisProcess::Log() const {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-RedisCluster::RedisCluster(std::size_t masters, bool replicas, std::vector<std::string> arguments) : masters_(masters) {
+RedisCluster::RedisCluster(std::size_t masters, bool replicas, std::vector<std::string> arguments,
+                           std::vector<std::string> environment)
+    : masters_(masters) {
   std::vector<std::string> all = {
       "--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-replica-validity-factor", "0"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   for (std::size_t i = 0; i < masters * (replicas ? 2 : 1); ++i) {
-    nodes_.push_back(std::make_unique<RedisProcess>(RedisOptions{.arguments = all}));
+    nodes_.push_back(std::make_unique<RedisProcess>(RedisOptions{.arguments = all, .environment = environment}));
     nodes_.back()->Ask({"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
   }
   for (std::size_t i = 0; i < masters; ++i) {

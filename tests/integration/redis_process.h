@@ -25,6 +25,7 @@ struct RedisOptions {
   bool tls = false;                    // the port speaks TLS, with the certificates of `certificates`
   const class RedisCertificates* certificates = nullptr;
   bool sentinel = false;
+  std::vector<std::string> environment = {};  // "NAME=value"
 };
 
 // A certificate authority and what it signed, made with openssl(1): server.{crt,key} for localhost and 127.0.0.1,
@@ -73,7 +74,8 @@ class RedisProcess {
 // Masters that share the slots evenly, with a replica each if asked for.
 class RedisCluster {
  public:
-  explicit RedisCluster(std::size_t masters = 3, bool replicas = false, std::vector<std::string> arguments = {});
+  explicit RedisCluster(std::size_t masters = 3, bool replicas = false, std::vector<std::string> arguments = {},
+                        std::vector<std::string> environment = {});
 
   std::string Url() const;  // redis+cluster:// with all masters
   std::size_t size() const { return nodes_.size(); }

@@ -1,5 +1,6 @@
 #include "integration/scripted_clamd.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -95,25 +96,40 @@ std::string Replaced(std::string text, std::string_view subject) {
 
 }  // namespace
 
-ScriptedClamd::ScriptedClamd(const TestDirectory& root, bool tcp, Script script) : script_(std::move(script)) {
-  listener_ = UniqueFd(::socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+ScriptedClamd::ScriptedClamd(const TestDirectory& root, bool tcp, Script script)
+    : script_(std::move(script)), address_{.path = root / "scripted.socket", .host = {}, .port = 0} {
   if (tcp) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(listener_.Get(), reinterpret_cast<sockaddr*>(&address), size) != 0) throw std::runtime_error("bind");
-    ::getsockname(listener_.Get(), reinterpret_cast<sockaddr*>(&address), &size);
-    address_ = {.path = {}, .host = "127.0.0.1", .port = ntohs(address.sin_port)};
-  } else {
-    address_ = {.path = root / "scripted.socket", .host = {}, .port = 0};
-    ::unlink(address_.path.c_str());
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    address_.path.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (::bind(listener_.Get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      throw std::runtime_error("bind");
+    ListenOn("127.0.0.1", 0);
+    return;
   }
+  ::unlink(address_.path.c_str());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  address_.path.copy(address.sun_path, sizeof address.sun_path - 1);
+  Listen(&address, sizeof address);
+}
+
+ScriptedClamd::ScriptedClamd(const std::string& host, std::uint16_t port, Script script) : script_(std::move(script)) {
+  ListenOn(host, port);
+}
+
+void ScriptedClamd::ListenOn(const std::string& host, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) throw std::runtime_error("address");
+  Listen(&address, sizeof address);
+  socklen_t size = sizeof address;
+  ::getsockname(listener_.Get(), reinterpret_cast<sockaddr*>(&address), &size);
+  address_ = {.path = {}, .host = host, .port = ntohs(address.sin_port)};
+}
+
+void ScriptedClamd::Listen(const void* address, std::size_t size) {
+  const auto* const generic = static_cast<const sockaddr*>(address);
+  listener_ = UniqueFd(::socket(generic->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(listener_.Get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::bind(listener_.Get(), generic, static_cast<socklen_t>(size)) != 0) throw std::runtime_error("bind");
   if (::listen(listener_.Get(), 64) != 0) throw std::runtime_error("listen");
   acceptor_ = std::jthread([this] { Accept(); });
 }
@@ -143,7 +159,7 @@ void ScriptedClamd::Serve(UniqueFd socket) {
   const auto command = ReceiveCommand(socket);
   if (command == "zPING") SendAll(socket, "PONG\0"sv);
   if (command == "zVERSION") {
-    const std::string version = scripted_scans_ > 0 ? script_.version_after : Script{}.version_after;
+    const std::string version = scripted_scans_ % 2 == 1 ? script_.version_after : Script{}.version_after;
     if (!version.empty()) SendAll(socket, version + '\0');
   }
   if (command == "zINSTREAM") {
@@ -163,13 +179,15 @@ void ScriptedClamd::Serve(UniqueFd socket) {
 
 void ScriptedClamd::Answer(const UniqueFd& socket, std::string_view subject, const std::string& content) {
   if (content.starts_with(kScripted)) return PlayScript(socket, subject);
-  const bool found = content.find(Eicar()) != std::string::npos;
+  const bool is_looked_into =
+      !script_.finds_nothing && (scripted_scans_ == 0 || content.size() <= script_.looks_into_after);
+  const bool found = is_looked_into && content.find(Eicar()) != std::string::npos;
   SendAll(socket, Replaced(found ? "{}: Test.Eicar FOUND" : "{}: OK", subject) + '\0');
 }
 
 void ScriptedClamd::PlayScript(const UniqueFd& socket, std::string_view subject) {
-  ++scripted_scans_;
-  SendAll(socket, Replaced(script_.reply, subject));
+  const auto number = static_cast<std::size_t>(scripted_scans_++);
+  SendAll(socket, Replaced(number < script_.first.size() ? script_.first[number] : script_.reply, subject));
   if (script_.reset) {
     const linger at_once{1, 0};
     ::setsockopt(socket.Get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

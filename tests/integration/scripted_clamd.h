@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -24,7 +26,11 @@ struct Script {
   bool reset = false;      // instead of an orderly end
   bool stay_open = false;  // until the client closes
   bool refuses_descriptors = false;
-  std::string version_after = "ClamAV 1.4.6/28129/Mon Nov 23 07:00:00 2026";  // from then on; empty: no answer
+  // What VERSION says after an odd number of them; empty: no answer.
+  std::string version_after = "ClamAV 1.4.6/28129/Mon Nov 23 07:00:00 2026";
+  std::vector<std::string> first = {};      // replies to the first ones, instead of `reply`
+  std::size_t looks_into_after = SIZE_MAX;  // from then on: calls larger contents OK, whatever is in them
+  bool finds_nothing = false;               // not even EICAR
 };
 
 // Speaks clamd's protocol just well enough to pass an examination, and then as badly as the script says: finds EICAR,
@@ -32,6 +38,8 @@ struct Script {
 class ScriptedClamd {
  public:
   ScriptedClamd(const TestDirectory& root, bool tcp, Script script);
+  // On a port of an address of this machine; 0 is any.
+  ScriptedClamd(const std::string& host, std::uint16_t port, Script script);
   ~ScriptedClamd();
   ScriptedClamd(const ScriptedClamd&) = delete;
   ScriptedClamd& operator=(const ScriptedClamd&) = delete;
@@ -42,6 +50,8 @@ class ScriptedClamd {
   int closed_by_client() const { return closed_by_client_; }
 
  private:
+  void ListenOn(const std::string& host, std::uint16_t port);
+  void Listen(const void* address, std::size_t size);
   void Accept();
   void Serve(UniqueFd socket);
   void Answer(const UniqueFd& socket, std::string_view subject, const std::string& content);

@@ -7,7 +7,7 @@
 #include "base/unique_fd.h"
 #include "core/content.h"
 
-namespace lazaret::embedded {
+namespace lazaret {
 
 // A content that was read back from a store and has the digest that is claimed here: the caller has hashed it.
 ContentPtr MakeMemoryContent(const Digest& digest, std::string bytes);
@@ -15,4 +15,4 @@ ContentPtr MakeMemoryContent(const Digest& digest, std::string bytes);
 // blocks, which takes tens of milliseconds for each gigabyte.
 ContentPtr MakeFileContent(const Digest& digest, std::uint64_t size, UniqueFd fd, aio::BlockingPool& pool);
 
-}  // namespace lazaret::embedded
+}  // namespace lazaret

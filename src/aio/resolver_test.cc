@@ -1,4 +1,4 @@
-#include "webhook/resolver.h"
+#include "aio/resolver.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <memory>
 #include <set>
 
-namespace lazaret::webhook {
+namespace lazaret::aio {
 namespace {
 
 namespace asio = boost::asio;
@@ -94,4 +94,4 @@ TEST(LookUp, AsksTheSystem) {
 }
 
 }  // namespace
-}  // namespace lazaret::webhook
+}  // namespace lazaret::aio

@@ -1,10 +1,10 @@
-#include "embedded/stored_content.h"
+#include "core/stored_content.h"
 
 #include <utility>
 
 #include "base/memory_file.h"
 
-namespace lazaret::embedded {
+namespace lazaret {
 namespace {
 
 class MemoryContent final : public Content {
@@ -57,4 +57,4 @@ ContentPtr MakeFileContent(const Digest& digest, std::uint64_t size, UniqueFd fd
   return std::make_shared<FileContent>(digest, size, std::move(fd), pool);
 }
 
-}  // namespace lazaret::embedded
+}  // namespace lazaret

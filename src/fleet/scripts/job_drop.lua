@@ -1,0 +1,20 @@
+-- Forgets a job, whatever its state. Argument: id. 0 there is none, 1 done.
+local id = Arg(1)
+local job = ReadJob(id)
+if not job then return Answer(0) end
+local finished = tonumber(redis.call('HGET', JobKey(id), 'finished') or 0)
+if job.state == ENDED or job.state == BURIED then
+  ForgetFinished(id, job)
+  local keep = job.state == ENDED and KEEP_DONE or KEEP_DEAD
+  return Answer(finished + keep <= NOW and 0 or 1)
+end
+redis.call('ZREM', LEASES, id)
+changed = true
+redis.call('ZREM', PAUSED, id)
+redis.call('ZREM', AGAIN[job.lane], id)
+redis.call('ZREM', JOBS, id)
+Disown(job)
+RemoveContent(id, job.place)
+redis.call('UNLINK', CallbacksKey(id), JobKey(id))
+stat.bytes = stat.bytes - job.size
+return Answer(1)

@@ -1,0 +1,31 @@
+-- Leases the oldest job that may begin. Arguments: "any" or "small", node, token, lease in ms.
+-- 0 there is none; 1 with id, size, attempts, lost, place and, when it is inline, content.
+local kind, node, token, lease = Arg(1), Arg(2), Arg(3), tonumber(Arg(4))
+Ripen(100)
+for _ = 1, 100 do
+  local lane = 'small'
+  local id, seq, again = Head('small')
+  if kind == 'any' then
+    local large_id, large_seq, large_again = Head('large')
+    if large_id and (not id or large_seq < seq) then
+      lane, id, seq, again = 'large', large_id, large_seq, large_again
+    end
+  end
+  if not id then return Answer(0) end
+  local job = ReadJob(id)
+  local content = job and job.place == 'i' and redis.call('HGET', JobKey(id), 'content') or ''
+  changed = true
+  if not again then stat[lane] = seq end
+  if job and job.state == QUEUED and job.seq == seq then
+    Own(lane, Entry(seq), node)
+    if again then redis.call('ZREM', AGAIN[lane], id) end
+    redis.call('ZADD', LEASES, Text(NOW + lease), id)
+    redis.call('HSET', JobKey(id), 'state', LEASED, 'token', token, 'node', node)
+    return Answer(1, {id, job.size, job.attempts, job.lost, job.place, content})
+  end
+  -- What its job has left behind.
+  redis.call('ZREM', AGAIN[lane], id)
+  Disown({lane = lane, seq = seq})
+  if not job then redis.call('ZREM', JOBS, id) end
+end
+return Answer(0)

@@ -1,0 +1,21 @@
+-- Gives back what was taken for somebody who never heard of it. Arguments: node, token.
+-- 0 there is no such lease, 1 done.
+local node, token = Arg(1), Arg(2)
+for _, lane in ipairs({'small', 'large'}) do
+  local pending = redis.pcall('XPENDING', STREAM[lane], GROUP, '-', '+', 1000, node)
+  if pending.err then pending = {} end
+  for _, entry in ipairs(pending) do
+    local found = redis.call('XRANGE', STREAM[lane], entry[1], entry[1])[1]
+    local id = found and found[2][2]
+    local job = id and ReadJob(id)
+    if job and job.state == LEASED and job.token == token then
+      redis.call('ZREM', LEASES, id)
+      changed = true
+      redis.call('HSET', JobKey(id), 'state', QUEUED, 'token', '')
+      redis.call('ZADD', AGAIN[lane], Text(job.seq), id)
+      Wake(lane)
+      return Answer(1)
+    end
+  end
+end
+return Answer(0)
