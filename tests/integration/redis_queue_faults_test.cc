@@ -285,6 +285,24 @@ TEST_F(RedisQueueFaults, AJobThatWasEvictedDoesNotHoldTheOthersUp) {
   EXPECT_EQ(server_->Ask({"XLEN", fleet::ShardKeys(0).small()}).integer(), 1) << "the one whose lease runs still";
 }
 
+TEST_F(RedisQueueFaults, WhatIsKnownOfAShardIsFoundOutAnewWhenItIsLost) {
+  StartServer();
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  for (std::size_t i = 0; i < 3; ++i) jobs.Submit(SampleJob(i));
+  const Lease first = jobs.MustTake().lease;
+  server_->Ask({"DEL", fleet::ShardKeys(0).stat()});
+  jobs.Finish(first);
+  std::set<Digest> taken;
+  while (taken.size() < 2) {
+    if (const auto job = jobs.Take()) {
+      taken.insert(job->lease.id);
+      jobs.Finish(job->lease);
+    }
+  }
+  EXPECT_THAT(taken, testing::UnorderedElementsAre(SampleJob(1)->digest(), SampleJob(2)->digest()));
+}
+
 TEST_F(RedisQueueFaults, AFullRedisTakesNothingInAndCanBeEmptied) {
   StartServer();
   settings_.refresh = std::chrono::hours(1);

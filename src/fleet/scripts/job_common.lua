@@ -259,11 +259,22 @@ local function Post(id, callback, verdict, message, told)
   redis.call('XADD', MAIL, 'MAXLEN', '~', 100, Entry(seq), 'message', Text(seq))
 end
 
+-- Makes an answer that changes nothing one that replicas must have, too, before WAIT counts them: it may be about what
+-- another submit has written that they do not have. ZREM is never refused.
+local function Confirm()
+  redis.call('ZREM', LEASES, '')
+  changed = true
+end
+
 -- What every script says: its own status, the figures of the shard, the files to delete, and more.
 local function Answer(status, more)
   local _, small = Head('small')
   local _, large = Head('large')
   if stat.jobs <= 0 then stat.bytes, stat.first, stat.first_at = 0, 0, -1 end
+  -- What a loss of the hash has made wrong is put right by job_upkeep.lua; until then it is no number that means nothing.
+  for _, name in ipairs({'jobs', 'leases', 'done', 'dead', 'outbox', 'bytes', 'dead_bytes'}) do
+    stat[name] = math.max(stat[name], 0)
+  end
   if changed then
     stat.tick = stat.tick + 1
     local write = {'HSET', STAT}

@@ -8,7 +8,10 @@ local max_callbacks, max_messages, max_jobs, max_bytes =
 local job = ReadJob(id)
 
 -- This very submit, which was carried out already: its content has a name of its own.
-if job and #place > 1 and job.place == place then return Answer(1) end
+if job and #place > 1 and job.place == place then
+  Confirm()
+  return Answer(1)
+end
 
 if job and (job.state == QUEUED or job.state == LEASED) then
   if callback ~= '' and redis.call('SISMEMBER', CallbacksKey(id), callback) == 0 then
@@ -16,6 +19,7 @@ if job and (job.state == QUEUED or job.state == LEASED) then
     if stat.outbox >= max_messages then return Answer(8) end
     redis.call('SADD', CallbacksKey(id), callback)
   end
+  Confirm()
   return Answer(2)
 end
 
