@@ -23,8 +23,8 @@ using wire::ClamdAnswer;
 using wire::ClamdCommand;
 using wire::ClamdVerb;
 
-Connection::Connection(net::Socket socket, IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
-                       const std::atomic<bool>& draining)
+Connection::Connection(net::Socket socket, net::IoThread& thread, Inspector& inspector,
+                       const ConnectionSettings& settings, const std::atomic<bool>& draining)
     : inspector_(inspector),
       settings_(settings),
       draining_(draining),

@@ -29,7 +29,7 @@ struct ConnectionSettings {
 class Connection {
  public:
   // `draining` may become true at any time: what is under way is answered, then the connection ends.
-  Connection(net::Socket socket, IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
+  Connection(net::Socket socket, net::IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
              const std::atomic<bool>& draining);
 
   aio::Task<> Run();

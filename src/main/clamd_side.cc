@@ -24,7 +24,7 @@ struct ClamdSide::Door {
 
   aio::BlockingPool files{kFileThreads};  // files of clients may lie on a file system that hangs
   clamd::Inspector inspector;
-  std::unique_ptr<clamd::Server> server;
+  std::unique_ptr<net::Server> server;
 };
 
 ClamdSide::ClamdSide(const config::Config& config, Log& log) : config_(config), log_(log) {}
@@ -35,7 +35,7 @@ Result<std::unique_ptr<ClamdSide>> ClamdSide::Listen(const ClamdParts& parts) {
   std::unique_ptr<ClamdSide> side(new ClamdSide(parts.config, parts.log));
   if (parts.config.clamd.listen.empty()) return side;
   auto door = std::make_unique<Door>(parts);
-  auto server = clamd::Server::Listen(MakeClamdServerSettings(parts.config), door->inspector, parts.log);
+  auto server = clamd::Listen(MakeClamdServerSettings(parts.config), door->inspector, parts.log);
   if (!server) return std::unexpected(server.error());
   door->server = *std::move(server);
   side->door_ = std::move(door);

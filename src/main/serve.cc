@@ -87,7 +87,7 @@ class App {
         MakeApiSettings(config_), service_, async_->jobs(), *spool_,
         [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
         [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); });
-    auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
+    auto server = http::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
     auto clamd = ClamdSide::Listen({config_, service_, *spool_, clock_, log_, metrics_});
@@ -187,7 +187,7 @@ class App {
   ScanService service_;
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
-  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<net::Server> server_;
   std::unique_ptr<ClamdSide> clamd_;
   std::unique_ptr<ControlServer> control_;
 };
