@@ -23,9 +23,10 @@ constexpr std::size_t kMostFds = 2;  // one more than a client may send
 
 }  // namespace
 
-Channel::Channel(net::Socket socket, net::IoThread& thread, milliseconds write_timeout)
+Channel::Channel(net::Socket socket, net::IoThread& thread, FileShare files, milliseconds write_timeout)
     : socket_(std::move(socket)),
       thread_(thread),
+      files_(std::move(files)),
       write_timeout_(write_timeout),
       watch_(thread, *this),
       sent_(thread.io(), SteadyTime::max()) {
@@ -67,7 +68,8 @@ Result<Channel::Arrival> Channel::Receive() {
   message.msg_iov = &io;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  // The kernel drops what there is no room for, and asks no file system about it.
+  message.msg_controllen = files_.MayKeepMore() ? control.size() : 0;
   ssize_t n;
   do {
     n = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -76,7 +78,7 @@ Result<Channel::Arrival> Channel::Receive() {
     if (errno == EAGAIN) return Fail(Errc::kOverloaded, "nothing has arrived");
     return Fail(Errc::kDisconnected, "the connection was lost");
   }
-  std::array<UniqueFd, kMostFds> fds;
+  std::array<KeptFd, kMostFds> fds;
   std::size_t received = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -84,7 +86,7 @@ Result<Channel::Arrival> Channel::Receive() {
     for (std::size_t i = 0; i < count && received < kMostFds; ++i) {
       int fd;
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-      fds[received++].Reset(fd);
+      fds[received++] = files_.Keep(UniqueFd(fd));
     }
   }
   if (message.msg_flags & MSG_CTRUNC) return Fail(Errc::kMalformed, "too many descriptors came at once");

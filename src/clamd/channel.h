@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "clamd/file_pool.h"
 #include "net/io_thread.h"
 #include "net/socket.h"
 
@@ -25,16 +25,18 @@ class Channel final : public net::Deadlines {
   // What one read brought.
   struct Arrival {
     Bytes bytes;  // never empty; until the next Read or Release
-    UniqueFd fd;  // of a Unix socket, when exactly one came with the bytes; close-on-exec
+    KeptFd fd;    // of a Unix socket, when exactly one came with the bytes; close-on-exec
   };
 
-  Channel(net::Socket socket, net::IoThread& thread, milliseconds write_timeout);
+  // `files` closes descriptors.
+  Channel(net::Socket socket, net::IoThread& thread, FileShare files, milliseconds write_timeout);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
   // kDisconnected when the client has closed its sending half or is lost, kTimeout when the read deadline passed,
-  // kMalformed when more descriptors came than could be taken. None of them stays open.
+  // kMalformed when more descriptors came than could be taken: two, none while too many wait to be closed. None of them
+  // stays open.
   aio::Task<Result<Arrival>> Read();
   // Gives the read buffer back: before a long wait.
   void Release();
@@ -70,6 +72,7 @@ class Channel final : public net::Deadlines {
 
   net::Socket socket_;
   net::IoThread& thread_;
+  FileShare files_;
   const milliseconds write_timeout_;
   net::IoThread::Watch watch_;
   net::BufferPool::Buffer buffer_;

@@ -23,7 +23,8 @@ constexpr std::array kFields = {
           "Addresses of the REST interface; IPv6 in brackets, port 0 for one that the kernel picks, unix: for a socket "
           "file."},
     Field{"data", "--data", Kind::kPath, +[](C& c) { return &c.data; }, 1, 0,
-          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when missing."},
+          "Directory for the job queue, which must survive a reboot, the verdict cache, and large files; made when "
+          "missing."},
     Field{"threads", "--threads", Kind::kCount, +[](C& c) { return &c.threads; }, 0, 1024,
           "Threads that serve HTTP; 0 means one per core."},
     Field{"drain_timeout", "", Kind::kDuration, +[](C& c) { return &c.drain_timeout; }, 0, kHour,
@@ -157,7 +158,9 @@ constexpr std::array kFields = {
     Field{"clamd.max_path_depth", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_depth; }, 0, 100,
           "How deep directories are scanned; what lies deeper is answered with an error."},
     Field{"clamd.max_path_entries", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_entries; }, 1, 100'000'000,
-          "Files and directories of one path scan; beyond it the answer is an error."},
+          "Entries of all directories of one path scan; beyond it the answer is an error."},
+    Field{"clamd.max_path_walks", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_walks; }, 1, 10'000,
+          "Directories that clients may have scanned at once; others wait, clamd.request_timeout at most."},
     Field{
         "clamd.stream_max_size", "", Kind::kSize, +[](C& c) { return &c.clamd.stream_max_size; }, 1, kTiB,
         "Larger contents sent with INSTREAM are refused, as by clamd's StreamMaxLength; content.max_size holds, too."},

@@ -5,24 +5,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "aio/blocking_pool.h"
+#include "clamd/file_pool.h"
 #include "clamd/inspector.h"
 #include "clamd/server.h"
 #include "main/settings.h"
 
 namespace lazaret {
-namespace {
-
-constexpr std::size_t kFileThreads = 4;
-
-}  // namespace
+namespace {}  // namespace
 
 struct ClamdSide::Door {
   explicit Door(const ClamdParts& parts)
-      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock,
+      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock, parts.log,
                   parts.telemetry) {}
 
-  aio::BlockingPool files{kFileThreads};  // files of clients may lie on a file system that hangs
+  clamd::FilePool files{{}};
   clamd::Inspector inspector;
   std::unique_ptr<net::Server> server;
 };
@@ -51,7 +47,9 @@ aio::Task<> ClamdSide::Drain(SteadyTime deadline) {
 }
 
 void ClamdSide::Stop() {
-  if (door_) door_->server->Stop();
+  if (!door_) return;
+  door_->server->Stop();
+  door_->files.Stop();
 }
 
 void ClamdSide::LogStart() const {

@@ -128,6 +128,7 @@ clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config
           .paths = {.roots = config.clamd.allow_paths,
                     .max_depth = config.clamd.max_path_depth,
                     .max_entries = config.clamd.max_path_entries},
+          .max_walks = config.clamd.max_path_walks,
           .accepts_reload = config.clamd.reload == config::ClamdReload::kAccept,
           .on_reload = {}};
 }
