@@ -99,7 +99,7 @@ class App {
         [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
         [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); },
         shared_ != nullptr ? [this] { return shared_->Describe(); } : std::function<std::string()>());
-    auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
+    auto server = http::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
     auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_});
@@ -261,7 +261,7 @@ class App {
   std::unique_ptr<ScanService> service_;
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
-  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<net::Server> server_;
   std::unique_ptr<ClamdSide> clamd_;
   std::unique_ptr<ControlServer> control_;
 };
