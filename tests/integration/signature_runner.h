@@ -129,7 +129,7 @@ class SignatureRunner {
     promise.set_value(co_await std::move(task));
   }
   aio::Task<Result<Verdict>> Run(std::shared_ptr<MemoryContent> content, milliseconds time) {
-    co_return co_await pool_.Scan(*content, clock_.SteadyNow() + time);
+    co_return co_await pool_.Scan(content, clock_.SteadyNow() + time);
   }
   aio::Task<> Stop() {
     co_await manager_.Stop();
