@@ -19,18 +19,23 @@ run_packages=(clamav-freshclam curl ca-certificates)
 # Debian 12 is in redis-tools (as redis-check-rdb); redis-server would only add a service.
 test_packages=(
   libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles zip
-  clamav-daemon clamdscan python3-pyclamd python3-yaml openssl redis-tools
+  clamav-daemon clamdscan python3 python3-pyclamd python3-yaml openssl redis-tools
+)
+# To measure with bench/run.py: a build with -DLAZARET_BENCHMARKS=ON, and what is compared with.
+bench_packages=(
+  python3 git libbenchmark-dev libgtest-dev libgmock-dev nginx-light clamav-daemon clamdscan clamav-testfiles openssl redis-tools
 )
 
 usage() {
   cat <<EOF
-Usage: scripts/install-dependencies.sh [--list] [build|run|test]...
+Usage: scripts/install-dependencies.sh [--list] [build|run|test|bench]...
 
 Installs the Debian 12 packages that Lazaret needs and that are missing, as root or with sudo, without asking.
   build    to compile it                       (${build_packages[*]})
   run      to run it with ./run.sh             (${run_packages[*]})
   test     to run the tests with ./test.sh     (${test_packages[*]})
-Without a word: all of them.
+  bench    to measure with bench/run.py        (${bench_packages[*]})
+Without a word: all but the last.
   --list   print the packages, one a line, and install nothing
 EOF
 }
@@ -44,6 +49,7 @@ for word in "$@"; do
     build) packages+=("${build_packages[@]}") ;;
     run) packages+=("${run_packages[@]}") ;;
     test) packages+=("${test_packages[@]}") ;;
+    bench) packages+=("${bench_packages[@]}") ;;
     *) usage >&2 && exit 2 ;;
   esac
 done

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -39,7 +40,7 @@ struct Options {
   std::vector<fs::path> roots;
   fs::path answers;
   unsigned processes = 1;
-  unsigned rounds = 1;
+  bool serve = false;
 };
 
 double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -141,6 +142,10 @@ class Crew {
     next_ = new (page) std::atomic<std::size_t>(0);
   }
 
+  ~Crew() { ::munmap(next_, sizeof *next_); }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
   // False when one of them failed.
   bool Scan(unsigned processes) {
     next_->store(0);
@@ -185,30 +190,46 @@ class Crew {
   Engine& engine_;
   const std::vector<fs::path>& files_;
   const fs::path answers_;
-  std::atomic<std::size_t>* next_;  // in memory that the processes share; lives as long as this process
+  std::atomic<std::size_t>* next_;  // in memory that the processes share
 };
+
+struct Round {
+  std::size_t files;
+  std::uintmax_t bytes;
+  double seconds, cpu_seconds;
+};
+
+Round ScanOnce(Engine& engine, const Options& options, const std::vector<fs::path>& roots) {
+  const auto files = FilesBelow(roots);
+  Round round{files.size(), 0, 0, 0};
+  for (const auto& file : files) round.bytes += fs::file_size(file);
+  Crew crew(engine, files, options.answers);
+  const double begin = Now(), cpu = CpuSeconds(RUSAGE_CHILDREN);
+  if (!crew.Scan(options.processes)) throw std::runtime_error("a process failed");
+  round.seconds = Now() - begin;
+  round.cpu_seconds = CpuSeconds(RUSAGE_CHILDREN) - cpu;
+  return round;
+}
+
+void Print(const Round& round) {
+  fmt::print(R"({{"files":{},"bytes":{},"seconds":{:.3f},"cpu_s":{:.3f}}}{})", round.files, round.bytes, round.seconds,
+             round.cpu_seconds, "\n");
+  std::fflush(stdout);
+}
 
 int Run(const Options& options) {
   const double started = Now();
   Engine engine(options.signatures);
-  const double loaded = Now();
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto files = FilesBelow(options.roots);
-  std::uintmax_t bytes = 0;
-  for (const auto& file : files) bytes += fs::file_size(file);
-  fmt::print(R"({{"signatures":{},"load_s":{:.2f},"peak_rss_mb":{},"files":{},"bytes":{},"rounds":[)", engine.count,
-             loaded - started, usage.ru_maxrss / 1024, files.size(), bytes);
-  Crew crew(engine, files, options.answers);
-  bool done = true;
-  for (unsigned round = 0; round < options.rounds && !files.empty(); ++round) {
-    const double begin = Now(), cpu = CpuSeconds(RUSAGE_CHILDREN);
-    done = crew.Scan(options.processes) && done;
-    fmt::print(R"({}{{"seconds":{:.3f},"cpu_s":{:.3f}}})", round == 0 ? "" : ",", Now() - begin,
-               CpuSeconds(RUSAGE_CHILDREN) - cpu);
+  fmt::print(R"({{"signatures":{},"load_s":{:.2f},"peak_rss_mb":{}}}{})", engine.count, Now() - started,
+             usage.ru_maxrss / 1024, "\n");
+  std::fflush(stdout);
+  if (!options.roots.empty()) Print(ScanOnce(engine, options, options.roots));
+  if (options.serve) {
+    for (std::string line; std::getline(std::cin, line);) Print(ScanOnce(engine, options, {line}));
   }
-  fmt::print("]}}\n");
-  return done ? 0 : 1;
+  return 0;
 }
 
 int Main(int argc, char** argv) {
@@ -216,14 +237,14 @@ int Main(int argc, char** argv) {
   CLI::App app{
       "Loads signatures, forks processes, and scans files with libclamav as lazaret-scanner is set up, without the "
       "rest of it. "
-      "Prints one JSON object; warnings of libclamav go to standard error.\n\n"
+      "Prints a JSON object when they are loaded and one for each scan; warnings of libclamav go to standard error.\n\n"
       "  lazaret_direct_scan --signatures DIR                       loads them, no more\n"
       "  lazaret_direct_scan --signatures DIR --processes 2 /usr/share/doc"};
   app.add_option("--signatures", options.signatures, "directory of signature files")
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--processes", options.processes, "scan at the same time (default 1)")->check(CLI::Range(1, 1024));
-  app.add_option("--rounds", options.rounds, "scan everything so often (default 1)")->check(CLI::Range(1, 1'000'000));
+  app.add_flag("--serve", options.serve, "then scan each directory that comes as a line on standard input");
   app.add_option("--answers", options.answers,
                  "write file, verdict, name of the finding and seconds to FILE.0, FILE.1, ... of each process");
   app.add_option("files", options.roots, "files, and directories with files")->check(CLI::ExistingPath);

@@ -1,13 +1,11 @@
 """Files that nobody has sent before, beside clamd with the same signatures, and libclamav alone."""
 
-import json
-import subprocess
 import time
 
 from harness import inputs, load, rounds
 from harness.context import BenchFailed, Context
 from harness.report import Aim, Plot, Section, Table
-from harness.servers import Clamd, Lazaret
+from harness.servers import Clamd, DirectScan, Lazaret
 
 CORPORA = ["mixed", "text", "pe", "large"]
 # A verdict is forgotten after a second, so that each pass is cold.
@@ -16,34 +14,48 @@ CONNECTIONS = 8
 
 
 class ColdPass:
-    """One corpus sent to a server that does not know it any more."""
+    """One corpus sent to a server that does not know it any more; files a second."""
 
     def __init__(self, context: Context, server: Lazaret, corpus, files: int):
         self._context, self._server, self._corpus, self._files = context, server, corpus, files
+        self.cpu_ms: list[float] = []  # for each file, of all processes of the server
 
-    def files_per_second(self, **options) -> float:
+    def rate(self) -> float:
         time.sleep(1.2)
-        before = self._server.scans()
-        result = load.run(self._context, self._server.url, corpus=self._corpus, passes=1, connections=CONNECTIONS, **options)
-        if (scanned := self._server.scans() - before) != self._files:
+        scans, cpu = self._server.scans(), self._server.cpu_seconds()
+        result = load.run(self._context, self._server.url, corpus=self._corpus, passes=1, connections=CONNECTIONS)
+        self.cpu_ms.append((self._server.cpu_seconds() - cpu) / self._files * 1000)
+        if (scanned := self._server.scans() - scans) != self._files:
             raise BenchFailed(f"{scanned} scans of {self._files} files: the pass was not cold, or some were scanned twice")
         return result["rate"]
 
 
-def clamd_rate(clamd: Clamd, corpus, files: int) -> float:
-    started = time.monotonic()
-    answers = clamd.scan(corpus)
-    seconds = time.monotonic() - started
-    if len(answers) != files:
-        raise BenchFailed(f"clamdscan tells about {len(answers)} of {files} files")
-    return files / seconds
+class ClamdPass:
+    """The same for clamdscan and its server."""
+
+    def __init__(self, clamd: Clamd, corpus, files: int):
+        self._clamd, self._corpus, self._files = clamd, corpus, files
+        self.cpu_ms: list[float] = []
+
+    def rate(self) -> float:
+        started, cpu = time.monotonic(), self._clamd.cpu_seconds()
+        self._clamd.scan(self._corpus)
+        seconds = time.monotonic() - started
+        self.cpu_ms.append((self._clamd.cpu_seconds() - cpu) / self._files * 1000)
+        return self._files / seconds
 
 
-def direct_rate(context: Context, signatures, corpus) -> float:
-    done = subprocess.run([context.program("lazaret_direct_scan"), "--signatures", signatures, "--processes", str(context.cores), corpus],
-                          capture_output=True, text=True, check=True)
-    result = json.loads(done.stdout)
-    return result["files"] / result["rounds"][0]["seconds"]
+class DirectPass:
+    """The same for processes that do nothing but call libclamav."""
+
+    def __init__(self, direct: DirectScan, corpus):
+        self._direct, self._corpus = direct, corpus
+        self.cpu_ms: list[float] = []
+
+    def rate(self) -> float:
+        result = self._direct.scan(self._corpus)
+        self.cpu_ms.append(result["cpu_s"] / result["files"] * 1000)
+        return result["files"] / result["seconds"]
 
 
 def same(ours: tuple[str, str], clamds: str) -> bool:
@@ -61,7 +73,7 @@ def differences(context: Context, server: Lazaret, clamd: Clamd, corpus) -> tupl
     """How often each verdict was given, and each file of which the two say different things."""
     path = server.directory / "answers.tsv"
     load.run(context, server.url, corpus=corpus, passes=1, connections=CONNECTIONS, answers=path)
-    ours, clamds = load.read_answers(path), clamd.scan(corpus)
+    ours, clamds = load.read_answers(path), clamd.answers(corpus)
     counts: dict[str, int] = {}
     for word, _ in ours.values():
         counts[word] = counts.get(word, 0) + 1
@@ -93,24 +105,26 @@ def load_plot(context: Context, server: Lazaret, highest: float) -> tuple[Table,
 def run(context: Context) -> Section:
     section = Section("Cold scans")
     signatures = inputs.signatures(context)
-    rows, detections, wrong = [], [], []
+    rows, cpu_rows, detections, wrong = [], [], [], []
     with (Lazaret(context, signatures, {**FORGETFUL, "engine.scanners": context.cores}) as server,
-          Clamd(context, signatures, context.cores, cache=False) as clamd):
+          Clamd(context, signatures, context.cores, cache=False) as clamd,
+          DirectScan(context, signatures, context.cores) as direct):
         for kind in CORPORA:
             corpus, about = inputs.corpus(context, kind)
-            cold = ColdPass(context, server, corpus, about["files"])
             context.progress.step(f"cold {kind}: comparing detections")
             counts, differing = differences(context, server, clamd, corpus)
             wrong += [f"{kind}/{line}" for line in differing]
             detections.append([kind, str(about["files"]), f"{about['bytes'] / 1e6:.1f}", about["digest"],
                                *(str(counts.get(word, 0)) for word in ("clean", "infected", "unscannable")), str(len(differing))])
-            results = rounds.in_turn(context, f"cold {kind}", {
-                "clamd": lambda: clamd_rate(clamd, corpus, about["files"]),
-                "Lazaret": cold.files_per_second,
-                "libclamav": lambda: direct_rate(context, signatures, corpus)})
+            passes = {"clamd": ClamdPass(clamd, corpus, about["files"]), "Lazaret": ColdPass(context, server, corpus, about["files"]),
+                      "libclamav": DirectPass(direct, corpus)}
+            results = rounds.in_turn(context, f"cold {kind}", {name: each.rate for name, each in passes.items()})
+            cpu = {name: each.cpu_ms for name, each in passes.items()}
             ratio = rounds.ratio(results, "Lazaret", "clamd")
             rows.append([kind, *(rounds.spread(results[name], 1) for name in ("Lazaret", "clamd", "libclamav")), f"{ratio:.2f}",
                          f"{rounds.ratio(results, 'Lazaret', 'libclamav'):.2f}"])
+            cpu_rows.append([kind, *(rounds.spread(cpu[name], 1) for name in ("Lazaret", "clamd", "libclamav")),
+                             f"{rounds.ratio(cpu, 'clamd', 'Lazaret'):.2f}"])
             if kind != "large":
                 section.aims.append(Aim(f"Cold scans, {kind}: files a second, of clamd's", "1.50", f"{ratio:.2f}", ratio >= 1.5))
             if kind == "text":
@@ -121,6 +135,8 @@ def run(context: Context) -> Section:
         Table("Files a second", ["corpus", "Lazaret over HTTP", "clamdscan --multiscan --fdpass", "libclamav in processes", "Lazaret/clamd",
                                  "Lazaret/libclamav"], rows,
               f"{context.cores} scanners, clamd threads or processes; {CONNECTIONS} connections; neither remembers what it has scanned."),
+        Table("CPU of the servers for each file, ms", ["corpus", "Lazaret over HTTP", "clamd", "libclamav in processes", "clamd/Lazaret"], cpu_rows,
+              "What else a machine does changes these less than files a second."),
         Table("Corpora and detections", ["corpus", "files", "MB", "digest", "clean", "infected", "unscannable", "not as clamd"], detections),
         table]
     section.plots.append(plot)

@@ -4,7 +4,7 @@ from harness import inputs, load, rounds
 from harness.context import Context
 from harness.report import Section, Table
 from harness.servers import Clamd, Lazaret
-from sections.cold import CONNECTIONS, clamd_rate
+from sections.cold import CONNECTIONS, ClamdPass
 
 
 def run(context: Context) -> Section:
@@ -15,11 +15,8 @@ def run(context: Context) -> Section:
         def ours() -> float:
             return load.run(context, server.url, corpus=corpus, passes=1, connections=CONNECTIONS)["rate"]
 
-        def clamds() -> float:
-            return clamd_rate(clamd, corpus, about["files"])
-
         for name, count in (("first pass", 1), ("later passes", context.rounds)):
-            results = rounds.in_turn(context, f"duplicates, {name}", {"Lazaret": ours, "clamd": clamds}, count)
+            results = rounds.in_turn(context, f"duplicates, {name}", {"Lazaret": ours, "clamd": ClamdPass(clamd, corpus, about["files"]).rate}, count)
             rows.append([name, rounds.spread(results["Lazaret"]), rounds.spread(results["clamd"]),
                          f"{rounds.ratio(results, 'Lazaret', 'clamd'):.2f}"])
         scans = server.scans()

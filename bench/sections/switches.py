@@ -26,11 +26,13 @@ def run(context: Context) -> Section:
             servers[name].__enter__()
         for kind in ("mixed", "text", "pe"):
             corpus, about = inputs.corpus(context, kind)
-            results = rounds.in_turn(context, f"switches {kind}", {
-                name: ColdPass(context, server, corpus, about["files"]).files_per_second for name, server in servers.items()})
-            rows += [[kind if name == "as it is" else "", name, rounds.spread(values, 1), f"{rounds.ratio(results, name, 'as it is'):.2f}"]
+            passes = {name: ColdPass(context, server, corpus, about["files"]) for name, server in servers.items()}
+            results = rounds.in_turn(context, f"switches {kind}", {name: each.rate for name, each in passes.items()})
+            cpu = {name: each.cpu_ms for name, each in passes.items()}
+            rows += [[kind if name == "as it is" else "", name, rounds.spread(values, 1), f"{rounds.ratio(results, name, 'as it is'):.2f}",
+                      f"{rounds.median(cpu[name]):.1f}", f"{rounds.ratio(cpu, 'as it is', name):.2f}"]
                      for name, values in results.items()]
     finally:
         for server in servers.values():
             server.__exit__()
-    return Section("Measures of the scanner", [Table("Cold files a second", ["corpus", "variant", "files/s", "of as it is"], rows)])
+    return Section("Measures of the scanner", [Table("Cold files a second", ["corpus", "variant", "files/s", "of as it is", "CPU ms each", "as it is/variant"], rows)])

@@ -223,6 +223,7 @@ aio::Task<Result<std::unique_ptr<ScannerPool::Lease>>> ScannerPool::Acquire(Stea
       if (auto scanner = generation_->TakeIdle()) {
         co_return std::make_unique<Lease>(*this, std::move(scanner), deadline);
       }
+      idle_count_ = generation_->idle();  // the dead are not
     }
     const bool was_suspended = suspended_;
     const SteadyTime began = clock_.SteadyNow();

@@ -10,7 +10,15 @@ using Eicar = ComparisonSettings::Eicar;
 LoadedSet Candidate(std::uint64_t signatures, bool finds_eicar = true, std::vector<std::string> errors = {}) {
   const Digest digest = Sha256::Of(AsBytes("set"));
   auto engine = std::make_shared<const EngineInfo>(
-      EngineInfo{digest, digest, "ClamAV", "1.4.6", "label", {}, signatures, false, {}, {}});
+      EngineInfo{.signature_set = digest,
+                 .profile = digest,
+                 .name = "ClamAV",
+                 .version = "1.4.6",
+                 .signature_label = "label",
+                 .built_at = {},
+                 .signatures = signatures,
+                 .databases = {},
+                 .isolation = {}});
   ProbeReport probe;
   probe.finds_eicar = finds_eicar;
   return {nullptr, engine, {"/", digest, 1, 1, false}, probe, std::move(errors), {}, 1};

@@ -23,22 +23,20 @@ constexpr std::size_t kMostFds = 2;  // one more than a client may send
 
 }  // namespace
 
-Channel::Channel(net::Socket socket, IoThread& thread, milliseconds write_timeout)
+Channel::Channel(net::Socket socket, net::IoThread& thread, FileShare files, milliseconds write_timeout)
     : socket_(std::move(socket)),
       thread_(thread),
+      files_(std::move(files)),
       write_timeout_(write_timeout),
-      entry_(thread.channels_.insert(thread.channels_.end(), this)),
+      watch_(thread, *this),
       sent_(thread.io(), SteadyTime::max()) {
   boost::system::error_code ignored;
   socket_.non_blocking(true, ignored);
 }
 
-Channel::~Channel() {
-  Release();
-  thread_.channels_.erase(entry_);
-}
+Channel::~Channel() { Release(); }
 
-void Channel::Release() { thread_.GiveBuffer(std::move(buffer_)); }
+void Channel::Release() { thread_.buffers().Give(std::move(buffer_)); }
 
 void Channel::Cancel() {
   boost::system::error_code ignored;
@@ -50,7 +48,7 @@ void Channel::Break() {
   Cancel();
 }
 
-void Channel::CheckDeadlines(SteadyTime now) {
+void Channel::Check(SteadyTime now) {
   if (now >= write_deadline_) return Break();
   // Again at every look: an operation that was just between two waits has missed the first.
   if (now < read_deadline_) return;
@@ -63,14 +61,15 @@ void Channel::EndIfIdle() {
 }
 
 Result<Channel::Arrival> Channel::Receive() {
-  if (buffer_ == nullptr) buffer_ = thread_.TakeBuffer();
+  if (buffer_ == nullptr) buffer_ = thread_.buffers().Take();
   iovec io{.iov_base = buffer_->data(), .iov_len = buffer_->size()};
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(kMostFds * sizeof(int))> control;
   msghdr message{};
   message.msg_iov = &io;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  // The kernel drops what there is no room for, and asks no file system about it.
+  message.msg_controllen = files_.MayKeepMore() ? control.size() : 0;
   ssize_t n;
   do {
     n = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -79,7 +78,7 @@ Result<Channel::Arrival> Channel::Receive() {
     if (errno == EAGAIN) return Fail(Errc::kOverloaded, "nothing has arrived");
     return Fail(Errc::kDisconnected, "the connection was lost");
   }
-  std::array<UniqueFd, kMostFds> fds;
+  std::array<KeptFd, kMostFds> fds;
   std::size_t received = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
@@ -87,12 +86,12 @@ Result<Channel::Arrival> Channel::Receive() {
     for (std::size_t i = 0; i < count && received < kMostFds; ++i) {
       int fd;
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-      fds[received++].Reset(fd);
+      fds[received++] = files_.Keep(UniqueFd(fd));
     }
   }
   if (message.msg_flags & MSG_CTRUNC) return Fail(Errc::kMalformed, "too many descriptors came at once");
   if (n == 0) return Fail(Errc::kDisconnected, "the client closed the connection");
-  Arrival arrival{.bytes = Bytes(*buffer_).first(static_cast<std::size_t>(n)), .fd = {}};
+  Arrival arrival{.bytes = AsBytes({buffer_->data(), static_cast<std::size_t>(n)}), .fd = {}};
   // Of several it would be a guess which one is meant.
   if (received == 1) arrival.fd = std::move(fds[0]);
   return arrival;

@@ -4,7 +4,6 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
-#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,28 +13,30 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/result.h"
-#include "base/unique_fd.h"
-#include "clamd/io_thread.h"
+#include "clamd/file_pool.h"
+#include "net/io_thread.h"
 #include "net/socket.h"
 
 namespace lazaret::clamd {
 
 // One socket, TCP or Unix: reads bytes and descriptors, writes replies, watches its deadlines. Its thread only.
-class Channel {
+class Channel final : public net::Deadlines {
  public:
   // What one read brought.
   struct Arrival {
     Bytes bytes;  // never empty; until the next Read or Release
-    UniqueFd fd;  // of a Unix socket, when exactly one came with the bytes; close-on-exec
+    KeptFd fd;    // of a Unix socket, when exactly one came with the bytes; close-on-exec
   };
 
-  Channel(net::Socket socket, IoThread& thread, milliseconds write_timeout);
+  // `files` closes descriptors.
+  Channel(net::Socket socket, net::IoThread& thread, FileShare files, milliseconds write_timeout);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
   // kDisconnected when the client has closed its sending half or is lost, kTimeout when the read deadline passed,
-  // kMalformed when more descriptors came than could be taken. None of them stays open.
+  // kMalformed when more descriptors came than could be taken: two, none while too many wait to be closed. None of them
+  // stays open.
   aio::Task<Result<Arrival>> Read();
   // Gives the read buffer back: before a long wait.
   void Release();
@@ -60,9 +61,8 @@ class Channel {
   // then.
   aio::Task<> CloseGently(milliseconds linger);
 
-  // Called by the thread.
-  void CheckDeadlines(SteadyTime now);
-  void EndIfIdle();
+  void Check(SteadyTime now) override;
+  void EndIfIdle() override;
 
  private:
   aio::Task<> UntilGone();
@@ -71,10 +71,11 @@ class Channel {
   void Break();
 
   net::Socket socket_;
-  IoThread& thread_;
+  net::IoThread& thread_;
+  FileShare files_;
   const milliseconds write_timeout_;
-  const std::list<Channel*>::iterator entry_;
-  IoThread::Buffer buffer_;
+  net::IoThread::Watch watch_;
+  net::BufferPool::Buffer buffer_;
   std::size_t burst_ = 0;  // bytes read since the last wait
   SteadyTime read_deadline_ = SteadyTime::max();
   SteadyTime write_deadline_ = SteadyTime::max();

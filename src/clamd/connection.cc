@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "aio/caught.h"
+
 namespace lazaret::clamd {
 namespace asio = boost::asio;
 
@@ -17,26 +19,33 @@ namespace {
 constexpr milliseconds kLinger{5'000};
 constexpr milliseconds kLingerAtTheEnd{500};
 
+// For operator||, whose results have to be values.
+aio::Task<bool> WithValue(aio::Task<> task) {
+  co_await std::move(task);
+  co_return true;
+}
+
 }  // namespace
 
 using wire::ClamdAnswer;
 using wire::ClamdCommand;
 using wire::ClamdVerb;
 
-Connection::Connection(net::Socket socket, IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
-                       const std::atomic<bool>& draining)
+Connection::Connection(net::Socket socket, net::IoThread& thread, Inspector& inspector,
+                       const ConnectionSettings& settings, const std::atomic<bool>& draining)
     : inspector_(inspector),
       settings_(settings),
       draining_(draining),
-      channel_(std::move(socket), thread, settings.read_timeout),
+      files_(inspector.MakeFileShare()),
+      channel_(std::move(socket), thread, files_, settings.read_timeout),
       parser_(settings.max_stream),
       crew_(thread.io().get_executor(), thread.log(), std::min(settings.max_in_flight, 4 * inspector.Slots())) {}
 
 aio::Task<> Connection::Run() {
   std::exception_ptr error;
   try {
-    const Next end = co_await Talk();
-    if (end == Next::kFinish) co_await crew_.Wait();
+    Next end = co_await Talk();
+    if (end == Next::kFinish && !co_await channel_.UnlessGone(WithValue(crew_.Wait()))) end = Next::kDrop;
     if (end != Next::kDrop) {
       if (!crew_.empty()) co_await crew_.Stop();
       co_await channel_.CloseGently(draining_ ? kLingerAtTheEnd : kLinger);
@@ -101,7 +110,7 @@ aio::Task<Connection::Next> Connection::HandleArrival(Channel::Arrival arrival) 
 }
 
 aio::Task<Connection::Next> Connection::RefuseDescriptor(bool in_command) {
-  fd_.Reset();
+  fd_.reset();
   const ClamdAnswer answer(parser_.current_id(), parser_.terminator());
   std::string replies = answer.Failure(wire::kClamdStrayDescriptor);
   if (in_command) replies += answer.Failure(wire::kClamdProcessing);
@@ -146,12 +155,11 @@ aio::Task<Connection::Next> Connection::HandleInSession(ClamdCommand command) {
     case ClamdVerb::kVersionCommands: co_return After(co_await channel_.Write(VersionReply(command)), Next::kGoOn);
     case ClamdVerb::kStats: co_return After(co_await channel_.Write(StatsReply(command)), Next::kGoOn);
     case ClamdVerb::kEnd: co_return Next::kFinish;
-    case ClamdVerb::kScan: co_await crew_.Add(Started(AnswerPath(std::move(command)))); co_return Next::kGoOn;
+    case ClamdVerb::kScan: co_return co_await Start(answer, AnswerPath(std::move(command)));
     case ClamdVerb::kFildes: {
       if (!fd_) co_return After(co_await channel_.Write(answer.Failure(wire::kClamdNoDescriptor)), Next::kFinish);
-      UniqueFd fd = std::move(fd_);
-      co_await crew_.Add(Started(AnswerDescriptor(answer, std::move(fd))));
-      co_return Next::kGoOn;
+      KeptFd fd = std::move(fd_);
+      co_return co_await Start(answer, AnswerDescriptor(answer, std::move(fd)));
     }
     default: co_return After(co_await channel_.Write(answer.Failure(wire::kClamdInvalidInSession)), Next::kFinish);
   }
@@ -179,16 +187,16 @@ aio::Task<Connection::Next> Connection::HandleAlone(ClamdCommand command) {
         reply = answer.Failure(wire::kClamdNoDescriptor);
         break;
       }
-      UniqueFd fd = std::move(fd_);
+      KeptFd fd = std::move(fd_);
       co_await ComplainOfExcess(answer);
-      co_return co_await Alone(AnswerDescriptor(answer, std::move(fd)));
+      co_return co_await Alone(answer, AnswerDescriptor(answer, std::move(fd)));
     }
     case ClamdVerb::kScan:
     case ClamdVerb::kContScan:
     case ClamdVerb::kMultiScan:
     case ClamdVerb::kAllMatchScan:
       co_await ComplainOfExcess(answer);
-      co_return co_await Alone(AnswerPath(std::move(command)));
+      co_return co_await Alone(answer, AnswerPath(std::move(command)));
     default: reply = answer.Plain(wire::kClamdUnknown); break;
   }
   co_return After(co_await channel_.Write(std::move(reply)), Next::kClose);
@@ -212,9 +220,9 @@ aio::Task<Connection::Next> Connection::Handle(wire::ClamdStreamEnd) {
   upload_.reset();
   const bool in_session = parser_.in_session();
   if (!upload.writer) co_return in_session ? Next::kGoOn : Next::kClose;
-  if (!in_session) co_return co_await Alone(AnswerUpload(std::move(upload)));
-  co_await crew_.Add(Started(AnswerUpload(std::move(upload))));
-  co_return Next::kGoOn;
+  const ClamdAnswer answer = upload.answer;
+  if (!in_session) co_return co_await Alone(answer, AnswerUpload(std::move(upload)));
+  co_return co_await Start(answer, AnswerUpload(std::move(upload)));
 }
 
 std::string Connection::VersionReply(const ClamdCommand& command) const {
@@ -234,39 +242,55 @@ aio::Task<> Connection::AnswerUpload(Upload upload) {
   co_await channel_.Write(finding.Reply(upload.answer, "stream"));
 }
 
-aio::Task<> Connection::AnswerDescriptor(ClamdAnswer answer, UniqueFd fd) {
-  const std::string subject = fmt::format("fd[{}]", fd.Get());
-  const Finding finding = co_await inspector_.InspectFile(fd.Get());
+aio::Task<> Connection::AnswerDescriptor(ClamdAnswer answer, KeptFd fd) {
+  const std::string subject = fmt::format("fd[{}]", fd->Get());
+  const Finding finding = co_await inspector_.InspectFile(std::move(fd), files_);
   co_await channel_.Write(finding.Reply(answer, subject));
 }
 
 aio::Task<> Connection::AnswerPath(ClamdCommand command) {
   if (!parser_.in_session()) {
-    path_scan_.emplace(std::move(command), inspector_, channel_, crew_);
+    path_scan_.emplace(std::move(command), inspector_, files_, channel_, crew_);
     co_await path_scan_->Run();
     co_return;
   }
   // SCAN, which uses no crew.
-  PathScan scan(std::move(command), inspector_, channel_, crew_);
+  PathScan scan(std::move(command), inspector_, files_, channel_, crew_);
   co_await scan.Run();
 }
 
-aio::Task<> Connection::Started(aio::Task<> task) {
-  co_await std::move(task);
-  // The session's patience begins anew, if this was the last one: it is still counted itself.
-  if (!waiting_ || crew_.size() > 1) co_return;
+aio::Task<> Connection::Answered(ClamdAnswer answer, aio::Task<> task) {
+  const auto done = co_await aio::Caught(std::move(task));
+  if (done) co_return;
+  inspector_.Report(done.error());
+  co_await channel_.Write(answer.Failure(wire::kClamdProcessing));
+}
+
+aio::Task<> Connection::Started(ClamdAnswer answer, aio::Task<> task) {
+  const struct Ending {
+    Connection& connection;
+    ~Ending() { connection.RestartPatience(); }
+  } ending{*this};
+  co_await Answered(answer, std::move(task));
+}
+
+aio::Task<Connection::Next> Connection::Start(ClamdAnswer answer, aio::Task<> task) {
+  if (crew_.is_full() && !co_await channel_.UnlessGone(WithValue(crew_.WaitForPlace()))) co_return Next::kDrop;
+  co_await crew_.Add(Started(answer, std::move(task)));
+  co_return Next::kGoOn;
+}
+
+void Connection::RestartPatience() {
+  // Only when this was the last one: it is still counted itself.
+  if (!waiting_ || crew_.size() > 1) return;
   channel_.SetReadDeadline(std::chrono::steady_clock::now() + settings_.read_timeout);
   channel_.SetIdle(parser_.is_between_commands());
   if (draining_) channel_.EndIfIdle();
 }
 
-aio::Task<Connection::Next> Connection::Alone(aio::Task<> task) {
+aio::Task<Connection::Next> Connection::Alone(ClamdAnswer answer, aio::Task<> task) {
   channel_.Release();
-  const auto whole = [](aio::Task<> t) -> aio::Task<bool> {
-    co_await std::move(t);
-    co_return true;
-  };
-  aio::Task<bool> answered = whole(std::move(task));
+  aio::Task<bool> answered = WithValue(Answered(answer, std::move(task)));
   const auto done = co_await channel_.UnlessGone(std::move(answered));
   co_return done ? Next::kClose : Next::kDrop;
 }

@@ -29,7 +29,7 @@ struct ConnectionSettings {
 class Connection {
  public:
   // `draining` may become true at any time: what is under way is answered, then the connection ends.
-  Connection(net::Socket socket, IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
+  Connection(net::Socket socket, net::IoThread& thread, Inspector& inspector, const ConnectionSettings& settings,
              const std::atomic<bool>& draining);
 
   aio::Task<> Run();
@@ -64,10 +64,14 @@ class Connection {
 
   // What a session has under way; alone, what the client waits for.
   aio::Task<> AnswerUpload(Upload upload);
-  aio::Task<> AnswerDescriptor(wire::ClamdAnswer answer, UniqueFd fd);
+  aio::Task<> AnswerDescriptor(wire::ClamdAnswer answer, KeptFd fd);
   aio::Task<> AnswerPath(wire::ClamdCommand command);
-  aio::Task<> Started(aio::Task<> task);
-  aio::Task<Next> Alone(aio::Task<> task);
+  // What `task` throws becomes clamd's word for it.
+  aio::Task<> Answered(wire::ClamdAnswer answer, aio::Task<> task);
+  aio::Task<> Started(wire::ClamdAnswer answer, aio::Task<> task);
+  aio::Task<Next> Start(wire::ClamdAnswer answer, aio::Task<> task);
+  aio::Task<Next> Alone(wire::ClamdAnswer answer, aio::Task<> task);
+  void RestartPatience();
   // clamd's word for what a client sends behind its only command.
   aio::Task<> ComplainOfExcess(const wire::ClamdAnswer& answer);
 
@@ -77,10 +81,11 @@ class Connection {
   Inspector& inspector_;
   const ConnectionSettings& settings_;
   const std::atomic<bool>& draining_;
+  FileShare files_;
   Channel channel_;
   wire::ClamdCommandParser parser_;
   std::optional<Upload> upload_;
-  UniqueFd fd_;  // came with what is being handled
+  KeptFd fd_;  // came with what is being handled
   const SteadyTime start_ = std::chrono::steady_clock::now();
   bool is_new_ = true;                 // its first command has not come
   bool waiting_ = false;               // for the client's next bytes

@@ -27,8 +27,12 @@ aio::Task<> Crew::Run(aio::Task<> task) {
   co_await std::move(task);
 }
 
+aio::Task<> Crew::WaitForPlace() {
+  while (is_full()) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
 aio::Task<> Crew::Add(aio::Task<> task) {
-  while (running_ >= most_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_await WaitForPlace();
   ++running_;
   group_.Spawn(Run(std::move(task)));
 }

@@ -17,6 +17,9 @@ class Crew {
 
   // Waits until there is a place, then starts `task`.
   aio::Task<> Add(aio::Task<> task);
+  // Add would not wait.
+  aio::Task<> WaitForPlace();
+  bool is_full() const { return running_ >= most_; }
   // Until none is left.
   aio::Task<> Wait();
   // Cancels all and waits for them.

@@ -35,28 +35,42 @@ std::expected<std::uint64_t, Finding> SizeOf(int fd) {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+struct Beginning {
+  std::uint64_t size;  // of the file, as it says
+  std::size_t filled;  // of the piece
+};
+std::expected<Beginning, Finding> Begin(int fd, Piece& piece, std::uint64_t most) {
+  const auto size = SizeOf(fd);
+  if (!size) return std::unexpected(size.error());
+  if (*size > most) return Beginning{*size, 0};
+  const auto filled = Fill(fd, piece, 0);
+  if (!filled) return std::unexpected(filled.error());
+  return Beginning{*size, *filled};
+}
+
 }  // namespace
 
-aio::Task<std::expected<ContentPtr, Finding>> CopyFile(int fd, Spool& spool, aio::BlockingPool& files) {
-  const auto piece = std::make_unique_for_overwrite<Piece>();
+aio::Task<std::expected<ContentPtr, Finding>> CopyFile(KeptFd fd, Spool& spool, FileShare files, SteadyTime deadline) {
+  // Reading may go on after we have left.
+  const auto piece = std::make_shared_for_overwrite<Piece>();
   // Small files, most of them, take one visit to the other thread.
-  std::uint64_t size = 0;
-  auto filled = co_await files.Run([&]() -> std::expected<std::size_t, Finding> {
-    const auto known = SizeOf(fd);
-    if (!known) return std::unexpected(known.error());
-    size = *known;
-    if (size > spool.settings().max_content) return 0;
-    return Fill(fd, *piece, 0);
-  });
-  if (!filled) co_return std::unexpected(filled.error());
+  const auto begun = co_await files.Run(
+      deadline, [fd, piece, most = spool.settings().max_content] { return Begin(fd->Get(), *piece, most); });
+  if (!begun) co_return std::unexpected(Finding::Of(begun.error()));
+  if (!*begun) co_return std::unexpected((*begun).error());
+  const auto [size, first] = **begun;
+  std::size_t filled = first;
   if (const auto room = spool.CheckRoom(size); !room) co_return std::unexpected(Finding::Of(room.error()));
   SpoolWriter writer = spool.NewWriter(size);
-  while (*filled > 0) {
-    const auto appended = co_await writer.Append(Bytes(*piece).first(*filled));
+  while (filled > 0) {
+    const auto appended = co_await writer.Append(Bytes(*piece).first(filled));
     if (!appended) co_return std::unexpected(Finding::Of(appended.error()));
-    if (*filled < piece->size()) break;
-    filled = co_await files.Run([&] { return Fill(fd, *piece, writer.size()); });
-    if (!filled) co_return std::unexpected(filled.error());
+    if (filled < piece->size()) break;
+    const auto more =
+        co_await files.Run(deadline, [fd, piece, offset = writer.size()] { return Fill(fd->Get(), *piece, offset); });
+    if (!more) co_return std::unexpected(Finding::Of(more.error()));
+    if (!*more) co_return std::unexpected((*more).error());
+    filled = **more;
   }
   auto content = writer.Finish();
   if (!content) co_return std::unexpected(Finding::Of(content.error()));

@@ -3,19 +3,36 @@
 #include <algorithm>
 #include <utility>
 
+#include "aio/caught.h"
 #include "clamd/file_copy.h"
 #include "wire/clamd_answer.h"
 
 namespace lazaret::clamd {
+namespace {
 
-Inspector::Inspector(InspectorSettings settings, ScanService& service, Spool& spool, aio::BlockingPool& files,
-                     const Clock& clock, Telemetry& telemetry)
+constexpr std::size_t kMostWaitingWalks = 256;  // each holds a descriptor
+
+}  // namespace
+
+Inspector::Inspector(InspectorSettings settings, ScanService& service, Spool& spool, FilePool& files,
+                     const Clock& clock, Log& log, Telemetry& telemetry)
     : settings_(std::move(settings)),
       service_(service),
       spool_(spool),
       files_(files),
       clock_(clock),
-      telemetry_(telemetry) {}
+      log_(log),
+      telemetry_(telemetry),
+      walks_(settings_.max_walks, kMostWaitingWalks) {}
+
+void Inspector::Report(const Error& error) const { log_.Error("clamd request failed", {{"error", error.what}}); }
+
+aio::Task<Finding> Inspector::Settled(aio::Task<Finding> task) const {
+  auto finding = co_await aio::Caught(std::move(task));
+  if (finding) co_return *std::move(finding);
+  Report(finding.error());
+  co_return Finding::Of(finding.error());
+}
 
 Finding Inspector::Refuse(const Error& error) const {
   switch (error.code) {
@@ -36,14 +53,22 @@ std::optional<Finding> Inspector::RefuseEarly() const {
 
 aio::Task<Finding> Inspector::InspectUpload(SpoolWriter writer, SteadyTime since) {
   telemetry_.OnSpooled(clock_.SteadyNow() - since, writer.size());
+  return Settled(Finish(std::move(writer)));
+}
+
+aio::Task<Finding> Inspector::Finish(SpoolWriter writer) {
   auto content = writer.Finish();
   if (!content) co_return Refuse(content.error());
   co_return co_await Inspect(*std::move(content));
 }
 
-aio::Task<Finding> Inspector::InspectFile(int fd) {
+aio::Task<Finding> Inspector::InspectFile(KeptFd fd, FileShare files) {
+  return Settled(ReadAndInspect(std::move(fd), std::move(files)));
+}
+
+aio::Task<Finding> Inspector::ReadAndInspect(KeptFd fd, FileShare files) {
   if (auto refused = RefuseEarly()) co_return *std::move(refused);
-  auto content = co_await CopyFile(fd, spool_, files_);
+  auto content = co_await CopyFile(std::move(fd), spool_, std::move(files), Deadline());
   if (!content) co_return std::move(content).error();
   co_return co_await Inspect(*std::move(content));
 }
@@ -58,7 +83,7 @@ aio::Task<Finding> Inspector::Inspect(ContentPtr content) {
   if (const auto known = co_await service_.FindFresh(content->digest())) {
     co_return Finding::Of(*known, settings_.unscannable);
   }
-  auto answer = co_await service_.Scan(std::move(content), clock_.SteadyNow() + settings_.request_timeout);
+  auto answer = co_await service_.Scan(std::move(content), Deadline());
   if (!answer) co_return Refuse(answer.error());
   co_return Finding::Of(*answer, settings_.unscannable);
 }

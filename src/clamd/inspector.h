@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "aio/blocking_pool.h"
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "clamd/file_pool.h"
 #include "clamd/finding.h"
 #include "clamd/path_walk.h"
+#include "clamd/walk_gate.h"
 #include "core/content.h"
 #include "core/telemetry.h"
 #include "service/scan_service.h"
@@ -25,8 +26,9 @@ namespace lazaret::clamd {
 
 struct InspectorSettings {
   UnscannableAs unscannable = UnscannableAs::kError;
-  milliseconds request_timeout{300'000};  // from the end of an upload to its answer
+  milliseconds request_timeout{300'000};  // from the end of an upload to its answer; for reading a file
   WalkSettings paths;
+  std::size_t max_walks = 8;        // directories that are walked through at once
   bool accepts_reload = true;       // RELOAD is answered with RELOADING; otherwise COMMAND UNAVAILABLE
   std::function<void()> on_reload;  // then; may be empty. Any thread calls it
 };
@@ -35,19 +37,19 @@ struct InspectorSettings {
 // executor; what it borrows outlives it.
 class Inspector {
  public:
-  // `files` reads files that belong to others, which may block for as long as their file system does.
-  Inspector(InspectorSettings settings, ScanService& service, Spool& spool, aio::BlockingPool& files,
-            const Clock& clock, Telemetry& telemetry);
+  Inspector(InspectorSettings settings, ScanService& service, Spool& spool, FilePool& files, const Clock& clock,
+            Log& log, Telemetry& telemetry);
 
   // Whether a content of unknown size would be refused now: the answer then.
   std::optional<Finding> RefuseEarly() const;
   SpoolWriter NewWriter() { return spool_.NewWriter(std::nullopt); }
-  // `since` is when the upload began.
+  // An answer in any case: what is thrown is reported, and an error. `since` is when the upload began.
   aio::Task<Finding> InspectUpload(SpoolWriter writer, SteadyTime since);
   // Of an upload that failed on its way in.
   Finding Refuse(const Error& error) const;
-  // `fd` stays the caller's.
-  aio::Task<Finding> InspectFile(int fd);
+  aio::Task<Finding> InspectFile(KeptFd fd, FileShare files);
+  // Logs what was thrown while a client waited.
+  void Report(const Error& error) const;
 
   // "ClamAV 1.4.6/..."; an error while no engine is ready.
   Result<std::string> Version() const;
@@ -56,18 +58,27 @@ class Inspector {
   std::size_t Slots() const;
 
   const InspectorSettings& settings() const { return settings_; }
-  aio::BlockingPool& files() { return files_; }
+  // For one more connection.
+  FileShare MakeFileShare() { return files_.MakeShare(); }
+  WalkGate& walks() { return walks_; }
+  // By when what is begun now must be over.
+  SteadyTime Deadline() const { return clock_.SteadyNow() + settings_.request_timeout; }
   const Clock& clock() const { return clock_; }
 
  private:
+  aio::Task<Finding> Settled(aio::Task<Finding> task) const;
+  aio::Task<Finding> Finish(SpoolWriter writer);
+  aio::Task<Finding> ReadAndInspect(KeptFd fd, FileShare files);
   aio::Task<Finding> Inspect(ContentPtr content);
 
   const InspectorSettings settings_;
   ScanService& service_;
   Spool& spool_;
-  aio::BlockingPool& files_;
+  FilePool& files_;
   const Clock& clock_;
+  Log& log_;
   Telemetry& telemetry_;
+  WalkGate walks_;
   std::atomic<std::size_t> under_way_ = 0;
 };
 

@@ -112,14 +112,17 @@ std::optional<PathWalk::Item> PathWalk::Begin() {
   if (!is_directory_ && !S_ISREG(status.st_mode)) return Item{path_, Finding::Failed(wire::kClamdNotSupported)};
   UniqueFd fd = Reopen(named, kReadFlags | (is_directory_ ? O_DIRECTORY : 0));
   if (!fd) return Item{path_, is_directory_ ? PathFailure(errno) : OpenFailure(errno)};
-  if (is_directory_) return Enter(path_, std::move(fd));
-  return Item{path_, std::move(fd)};
+  if (!is_directory_) return Item{path_, std::move(fd)};
+  directory_ = std::move(fd);
+  return std::nullopt;
 }
 
 std::optional<PathWalk::Item> PathWalk::Enter(std::string path, UniqueFd fd) {
-  const auto close = [](DIR* stream) { ::closedir(stream); };
-  const std::unique_ptr<DIR, decltype(close)> stream(::fdopendir(::fcntl(fd.Get(), F_DUPFD_CLOEXEC, 0)), close);
+  const auto close = [](DIR* open) { ::closedir(open); };
+  UniqueFd listed(::fcntl(fd.Get(), F_DUPFD_CLOEXEC, 0));
+  const std::unique_ptr<DIR, decltype(close)> stream(listed ? ::fdopendir(listed.Get()) : nullptr, close);
   if (stream == nullptr) return Item{std::move(path), PathFailure(errno)};
+  (void)listed.Release();
   std::vector<Entry> entries;
   for (;;) {
     errno = 0;
@@ -128,6 +131,10 @@ std::optional<PathWalk::Item> PathWalk::Enter(std::string path, UniqueFd fd) {
     if (found == nullptr) break;
     const std::string name = found->d_name;
     if (name == "." || name == "..") continue;
+    if (++entries_ > settings_.max_entries) {
+      stack_.clear();
+      return Item{path_, Finding::Failed("Too many files (clamd.max_path_entries).")};
+    }
     unsigned char type = found->d_type;
     if (type == DT_UNKNOWN) {
       struct stat status{};
@@ -136,10 +143,6 @@ std::optional<PathWalk::Item> PathWalk::Enter(std::string path, UniqueFd fd) {
       if (::fstatat(fd.Get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) type = IFTODT(status.st_mode);
     }
     if (type != DT_REG && type != DT_DIR) continue;
-    if (++entries_ > settings_.max_entries) {
-      stack_.clear();
-      return Item{path_, Finding::Failed("Too many files (clamd.max_path_entries).")};
-    }
     entries.push_back({found->d_ino, type == DT_DIR, name});
   }
   std::ranges::sort(entries, {}, [](const Entry& entry) { return std::tuple(entry.is_directory, entry.inode); });
@@ -160,8 +163,8 @@ std::optional<PathWalk::Item> PathWalk::Visit(const Directory& directory, const 
 }
 
 std::optional<PathWalk::Item> PathWalk::Next() {
-  if (!begun_) {
-    if (auto item = Begin()) return item;
+  if (directory_) {
+    if (auto item = Enter(path_, std::exchange(directory_, UniqueFd()))) return item;
   }
   while (!stack_.empty()) {
     Directory& directory = stack_.back();

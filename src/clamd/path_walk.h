@@ -17,7 +17,7 @@ namespace lazaret::clamd {
 struct WalkSettings {
   std::vector<std::filesystem::path> roots;  // absolute; nothing outside them is ever opened
   std::size_t max_depth = 15;                // directories below the one that was asked for
-  std::size_t max_entries = 1'000'000;       // files and directories of one walk
+  std::size_t max_entries = 1'000'000;       // of one walk; also those that are passed over
 };
 
 // The regular files of a path that a client named, opened one after the other in clamd's order: the files of a
@@ -33,12 +33,15 @@ class PathWalk {
 
   PathWalk(const WalkSettings& settings, std::string_view path);
 
-  // Empty at the end.
+  // Opens what was named. The item, when it is not a directory; a directory's are not looked at before Next.
+  std::optional<Item> Begin();
+  bool is_begun() const { return begun_; }
+  // Empty at the end. After Begin.
   std::optional<Item> Next();
 
   // The path without slashes at its end, as clamd repeats it.
   const std::string& path() const { return path_; }
-  // After the first Next.
+  // After Begin.
   bool is_directory() const { return is_directory_; }
 
  private:
@@ -56,14 +59,14 @@ class PathWalk {
   using Opened = std::variant<UniqueFd, Finding>;
 
   Opened Resolve() const;
-  std::optional<Item> Begin();
   std::optional<Item> Enter(std::string path, UniqueFd fd);
   std::optional<Item> Visit(const Directory& directory, const Entry& entry);
 
-  const WalkSettings& settings_;
+  const WalkSettings settings_;  // its own: a walk that hangs outlives everything else
   std::string path_;
   bool begun_ = false;
   bool is_directory_ = false;
+  UniqueFd directory_;  // what was named, until its entries are known
   std::size_t entries_ = 0;
   std::vector<Directory> stack_;
 };

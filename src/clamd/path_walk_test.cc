@@ -39,7 +39,8 @@ class PathWalkTest : public testing::Test {
   std::vector<std::string> Walk(const std::string& path, WalkSettings settings) {
     PathWalk walk(settings, path);
     std::vector<std::string> shown;
-    while (const auto item = walk.Next()) {
+    auto item = walk.Begin();
+    for (item = item ? std::move(item) : walk.Next(); item; item = walk.Next()) {
       std::string line = item->path;
       if (line.starts_with(root_.native())) line = line.substr(root_.native().size() + 1);
       if (const auto* fd = std::get_if<UniqueFd>(&item->file)) {
@@ -128,6 +129,17 @@ TEST_F(PathWalkTest, TellsWhenThereAreTooMany) {
   settings.max_entries = 4;
   EXPECT_THAT(Walk((root_ / "in").native(), settings),
               ElementsAre("in/1 = in/1", "in/a/2 = in/a/2", "in: Too many files (clamd.max_path_entries). ERROR"));
+}
+
+TEST_F(PathWalkTest, CountsWhatItPassesOver) {
+  fs::create_directory(root_ / "in" / "links");
+  for (const std::string name : {"1", "2", "3"}) fs::create_symlink("/", root_ / "in" / "links" / name);
+  WalkSettings settings = Inside();
+  settings.max_entries = 3;
+  EXPECT_THAT(Walk((root_ / "in/links").native(), settings), IsEmpty());
+  settings.max_entries = 2;
+  EXPECT_THAT(Walk((root_ / "in/links").native(), settings),
+              ElementsAre("in/links: Too many files (clamd.max_path_entries). ERROR"));
 }
 
 TEST_F(PathWalkTest, TellsWhatMayNotBeRead) {

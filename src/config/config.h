@@ -164,6 +164,7 @@ struct Config {
     std::vector<std::filesystem::path> allow_paths;
     std::uint64_t max_path_depth = 15;
     std::uint64_t max_path_entries = 1'000'000;
+    std::uint64_t max_path_walks = 8;
     std::uint64_t stream_max_size = 100 * kMiB;
     ClamdUnscannable unscannable = ClamdUnscannable::kError;
     ClamdReload reload = ClamdReload::kAccept;

@@ -204,7 +204,9 @@ constexpr std::array kFields = {
     Field{"clamd.max_path_depth", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_depth; }, 0, 100,
           "How deep directories are scanned; what lies deeper is answered with an error."},
     Field{"clamd.max_path_entries", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_entries; }, 1, 100'000'000,
-          "Files and directories of one path scan; beyond it the answer is an error."},
+          "Entries of all directories of one path scan; beyond it the answer is an error."},
+    Field{"clamd.max_path_walks", "", Kind::kCount, +[](C& c) { return &c.clamd.max_path_walks; }, 1, 10'000,
+          "Directories that clients may have scanned at once; others wait, clamd.request_timeout at most."},
     Field{
         "clamd.stream_max_size", "", Kind::kSize, +[](C& c) { return &c.clamd.stream_max_size; }, 1, kTiB,
         "Larger contents sent with INSTREAM are refused, as by clamd's StreamMaxLength; content.max_size holds, too."},

@@ -140,13 +140,14 @@ aio::Task<> JobContents::RemoveChunks(Digest id, ContentPlace place) {
   (void)co_await calls_.client().CallAll(keys.stat(), std::move(commands), options);
 }
 
-aio::Task<Result<ContentPtr>> JobContents::LoadChunks(const TakenJob& taken) {
+aio::Task<Result<ContentPtr>> JobContents::LoadChunks(const TakenJob& taken, const std::function<void()>& progress) {
   const ShardKeys& keys = calls_.keys(calls_.ShardOf(taken.id));
   const std::size_t count = taken.place.chunks;
   auto file = MakeMemoryFile();
   if (!file) co_return std::unexpected(std::move(file.error()));
   Sha256 hasher;
   std::uint64_t size = 0;
+  SteadyTime told = std::chrono::steady_clock::now();
   for (std::size_t first = 0; first < count; first += kWindow) {
     std::vector<Command> commands;
     for (std::size_t i = first; i < std::min(first + kWindow, count); ++i) {
@@ -168,6 +169,10 @@ aio::Task<Result<ContentPtr>> JobContents::LoadChunks(const TakenJob& taken) {
       return {};
     });
     if (!written) co_return std::unexpected(std::move(written.error()));
+    if (const SteadyTime now = std::chrono::steady_clock::now(); now - told > calls_.settings().policy.lease / 4) {
+      progress();
+      told = now;
+    }
   }
   if (size != taken.size || hasher.Finish() != taken.id) co_return Lost(taken.id, "is not what was submitted");
   if (auto sealed = SealMemoryFile(file->Get()); !sealed) co_return std::unexpected(std::move(sealed.error()));
@@ -180,7 +185,7 @@ aio::Task<Result<ContentPtr>> JobContents::Load(TakenJob& taken, std::function<v
     case ContentPlace::Kind::kInline:
       if (taken.content.size() != taken.size || Sha256::Of(AsBytes(taken.content)) != taken.id) break;
       co_return MakeMemoryContent(taken.id, std::move(taken.content));
-    case ContentPlace::Kind::kChunks: co_return co_await LoadChunks(taken);
+    case ContentPlace::Kind::kChunks: co_return co_await LoadChunks(taken, progress);
     case ContentPlace::Kind::kFile: {
       if (directory_ == nullptr) {
         co_return Fail(Errc::kUnavailable,

@@ -61,7 +61,7 @@ class JobContents {
 
  private:
   aio::Task<Result<void>> StoreChunks(ContentPtr content, std::string name, std::size_t count);
-  aio::Task<Result<ContentPtr>> LoadChunks(const TakenJob& taken);
+  aio::Task<Result<ContentPtr>> LoadChunks(const TakenJob& taken, const std::function<void()>& progress);
   aio::Task<> RemoveChunks(Digest id, ContentPlace place);
 
   ShardCalls& calls_;

@@ -17,6 +17,8 @@
 namespace lazaret::fleet {
 namespace {
 
+// Before a job is taken again whose content could not be fetched.
+constexpr milliseconds kUnloadedPause{1000};
 constexpr std::size_t kMaxNote = 1024;
 constexpr seconds kUntakePause{1};
 constexpr int kUntakeTries = 5;
@@ -109,8 +111,14 @@ aio::Task<Result<std::optional<LeasedJob>>> JobLeases::Take(JobKind kind, Steady
   const SteadyTime begun = std::chrono::steady_clock::now();
   auto content = co_await contents_.Load(
       leased.job, [this, lease = leased.lease] { Spawn([this, lease] { return RenewLater(lease); }); });
-  if (!content && content.error().code != Errc::kCorrupt) {
+  const bool is_lost = !content && content.error().code == Errc::kCorrupt;
+  // What cannot be read on this node, such as a directory that is not mounted, is an attempt that failed: the job may
+  // begin again, here or elsewhere, but not for ever, and not before those behind it.
+  const bool is_unreadable = !content && leased.job.place.kind == ContentPlace::Kind::kFile;
+  if (!content && !is_lost && !is_unreadable) {
     // By no fault of the job's: it is given back.
+    (*held)->Keep();
+    (void)co_await OnLease(leased.lease, calls_.scripts().give_back, {"0", MillisecondsText(kUnloadedPause), ""});
     co_return std::unexpected(std::move(content.error()));
   }
   if (std::chrono::steady_clock::now() - begun > calls_.settings().policy.lease / 4) {
@@ -122,7 +130,7 @@ aio::Task<Result<std::optional<LeasedJob>>> JobLeases::Take(JobKind kind, Steady
   if (cancellation.cancelled() != boost::asio::cancellation_type::none) {
     co_return Fail(Errc::kCancelled, "cancelled while a job was being taken");
   }
-  if (!content) log_.Error("content of a job lost", {{"id", leased.lease.id.Hex()}, {"why", content.error().what}});
+  if (is_lost) log_.Error("content of a job lost", {{"id", leased.lease.id.Hex()}, {"why", content.error().what}});
   (*held)->Keep();
   co_return LeasedJob{.lease = leased.lease,
                       .size = leased.job.size,

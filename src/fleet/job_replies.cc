@@ -174,9 +174,8 @@ Result<TakenJob> ParseTaken(std::vector<Reply> replies) {
                  .lost = fields.Get<std::uint32_t>(),
                  .place = {},
                  .content = {}};
-  auto place = ContentPlace::Parse(fields.Text());
-  if (!place) return Corrupt("the job " + id->Hex());
-  taken.place = *std::move(place);
+  // A content that cannot be found is a lost one: the job has an end all the same.
+  taken.place = ContentPlace::Parse(fields.Text()).value_or(ContentPlace{});
   fields.Text();
   if (!fields.ok() || replies.size() != 6) return Corrupt("the job " + id->Hex());
   taken.content = std::move(replies.back()).text();

@@ -52,18 +52,30 @@ aio::Task<Result<void>> JobUpkeep::CheckLayout() {
                   theirs.substr(colon + 1), calls_.settings().shards, theirs.substr(colon + 1), kShardsKey));
 }
 
+aio::Task<Result<void>> JobUpkeep::Care(std::uint32_t shard, bool thorough) {
+  std::vector<std::string> arguments(1, thorough ? "1" : "0");
+  auto answer = co_await calls_.Run(shard, calls_.scripts().upkeep, std::move(arguments));
+  if (!answer) co_return std::unexpected(std::move(answer.error()));
+  if (answer->status != kRefuses || answer->more.empty()) co_return Result<void>();
+  const redis::Reply refusal = redis::Reply::MakeError(answer->more.front().text());
+  Error error = JobErrorOf(redis::ErrorOf(refusal));
+  calls_.board().NoteFailure(shard, error);
+  co_return std::unexpected(std::move(error));
+}
+
+aio::Task<Result<void>> JobUpkeep::FirstRound() {
+  Result<void> result;
+  for (std::uint32_t shard = 0; result && shard < calls_.settings().shards; ++shard) {
+    result = co_await Care(shard, false);
+  }
+  co_return result;
+}
+
 aio::Task<Result<void>> JobUpkeep::Round(bool thorough) {
   Result<void> result;
   for (std::uint32_t shard = 0; shard < calls_.settings().shards; ++shard) {
-    std::vector<std::string> arguments(1, thorough ? "1" : "0");
-    auto answer = co_await calls_.Run(shard, calls_.scripts().upkeep, std::move(arguments));
-    if (!answer) {
-      result = std::unexpected(std::move(answer.error()));
-    } else if (answer->status == kRefuses && !answer->more.empty()) {
-      const redis::Reply refusal = redis::Reply::MakeError(answer->more.front().text());
-      result = std::unexpected(JobErrorOf(redis::ErrorOf(refusal)));
-      calls_.board().NoteFailure(shard, result.error());
-    }
+    auto done = co_await Care(shard, thorough);
+    if (!done) result = std::move(done);
   }
   co_return result;
 }

@@ -21,12 +21,15 @@ class JobUpkeep {
   // Whether the queue in Redis is one that this node can use. kUnavailable when Redis cannot be asked; otherwise
   // kMalformed with the cure.
   aio::Task<Result<void>> CheckLayout();
+  // Once for each shard; not for those behind one that cannot be reached. Whether all could be.
+  aio::Task<Result<void>> FirstRound();
   // Once for each shard. Why one of them could not be reached.
   aio::Task<Result<void>> Round(bool thorough);
   // Rounds for ever.
   aio::Task<> Run();
 
  private:
+  aio::Task<Result<void>> Care(std::uint32_t shard, bool thorough);
   void Report(const Result<void>& result);
 
   ShardCalls& calls_;

@@ -123,7 +123,7 @@ aio::Task<Result<std::unique_ptr<RedisJobQueue>>> RedisJobQueue::Open(RedisQueue
 
 aio::Task<Result<void>> RedisJobQueue::Impl::Begin() {
   if (auto agreed = co_await upkeep.CheckLayout(); !agreed) co_return agreed;
-  if (auto round = co_await upkeep.Round(false); !round) co_return round;
+  if (auto round = co_await upkeep.FirstRound(); !round) co_return round;
   tasks.Spawn(upkeep.Run());
   co_return Result<void>();
 }

@@ -61,10 +61,14 @@ aio::Task<Result<std::optional<RedisOutbox::Held>>> RedisOutbox::TryTake(std::ui
   auto answer = co_await calls_.RunOnce(shard, calls_.scripts().mail_take, std::move(arguments));
   if (!answer) co_return std::unexpected(JobErrorOf(std::move(answer.error())));
   if (answer->status == 0) co_return std::nullopt;
+  const std::string number = answer->more.empty() ? std::string() : answer->more.front().text();
   auto delivery = ParseDelivery(std::move(answer->more));
   if (!delivery) {
-    log_.Error("damaged message in Redis", {{"error", delivery.error().what}});
-    co_return std::unexpected(std::move(delivery.error()));
+    // It would come back for ever.
+    log_.Error("damaged message in Redis: given up", {{"number", number}, {"error", delivery.error().what}});
+    Texts close = {number, NewCall(), "close", "0"};
+    (void)co_await calls_.Run(shard, calls_.scripts().mail_end, std::move(close));
+    co_return std::nullopt;
   }
   delivery->number = delivery->number * calls_.settings().shards + shard;
   co_return Held(*std::move(delivery), [this](const Delivery& given) {

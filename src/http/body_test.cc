@@ -49,7 +49,7 @@ class BodyTest : public testing::Test {
   asio::io_context io_;
   tcp::socket client_{io_};
   net::Socket server_{io_};
-  BufferPool buffers_;
+  net::BufferPool buffers_;
   Deadline deadline_{server_};
   Input input_{server_, buffers_, deadline_};
   wire::RequestHead head_{.method = "POST",

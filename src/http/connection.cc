@@ -24,10 +24,11 @@ constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
 
 }  // namespace
 
-Connection::Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
-                       const std::atomic<bool>& draining)
+Connection::Connection(net::Socket socket, net::IoThread& thread, DateField& date, Handler& handler,
+                       const ConnectionSettings& settings, const std::atomic<bool>& draining)
     : socket_(std::move(socket)),
       thread_(thread),
+      date_(date),
       handler_(handler),
       settings_(settings),
       draining_(draining),
@@ -97,7 +98,7 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
     co_return co_await Write(response, kClosing) ? Next::kClose : Next::kDrop;
   }
   Body body(*head, socket_, input_, deadline_, settings_.body);
-  Exchange exchange{*head, body, input_, thread_};
+  Exchange exchange{*head, body, input_, thread_.tasks()};
   const Response response = co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
@@ -111,7 +112,7 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
 }
 
 aio::Task<bool> Connection::Write(const Response& response, std::string_view connection, bool head_only) {
-  const std::string bytes = Serialize(response, thread_.date(), connection, head_only);
+  const std::string bytes = Serialize(response, date_.Now(), connection, head_only);
   deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
   const auto [failed, sent] =
       co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));

@@ -5,15 +5,16 @@
 
 #include "aio/task.h"
 #include "http/body.h"
+#include "http/date_field.h"
 #include "http/exchange.h"
 #include "http/input.h"
-#include "http/io_thread.h"
+#include "net/io_thread.h"
 #include "net/socket.h"
 
 namespace lazaret::http {
 
 struct ConnectionSettings {
-  std::size_t max_head = 32 * 1024;   // bytes of request line and header fields; below BufferPool::kBufferBytes
+  std::size_t max_head = 32 * 1024;   // bytes of request line and header fields; below net::BufferPool::kBufferBytes
   milliseconds head_timeout{10'000};  // for a whole head, from its first byte; for the first byte of a connection
   milliseconds idle_timeout{60'000};  // between requests
   BodyTimes body{milliseconds(30'000), milliseconds(30'000), 16 * 1024};
@@ -24,8 +25,8 @@ class Connection {
  public:
   // `draining` may become true at any time: the connection ends after the answer that is under way, or at once when
   // it is idle.
-  Connection(net::Socket socket, IoThread& thread, Handler& handler, const ConnectionSettings& settings,
-             const std::atomic<bool>& draining);
+  Connection(net::Socket socket, net::IoThread& thread, DateField& date, Handler& handler,
+             const ConnectionSettings& settings, const std::atomic<bool>& draining);
 
   aio::Task<> Run();
 
@@ -39,12 +40,13 @@ class Connection {
   aio::Task<> CloseGently();
 
   net::Socket socket_;
-  IoThread& thread_;
+  net::IoThread& thread_;
+  DateField& date_;
   Handler& handler_;
   const ConnectionSettings& settings_;
   const std::atomic<bool>& draining_;
   Deadline deadline_;
-  IoThread::Watch watch_;
+  net::IoThread::Watch watch_;
   Input input_;
   bool is_new_ = true;  // no request has come yet
 };

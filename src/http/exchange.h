@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "aio/task.h"
+#include "aio/task_group.h"
 #include "http/body.h"
 #include "http/input.h"
-#include "http/io_thread.h"
 #include "http/response.h"
 #include "wire/http_head.h"
 
@@ -20,7 +20,7 @@ struct Exchange {
   const wire::RequestHead& head;
   Body& body;
   Input& input;
-  IoThread& thread;
+  aio::TaskGroup& tasks;           // of the connection's thread
   bool client_gone = false;        // there is nobody to answer any more
   std::string_view variable = {};  // what stands in the path where the route has a variable piece
 

@@ -16,17 +16,6 @@
 namespace lazaret::http {
 namespace asio = boost::asio;
 
-BufferPool::Buffer BufferPool::Take() {
-  if (free_.empty()) return std::make_unique_for_overwrite<std::array<char, kBufferBytes>>();
-  Buffer buffer = std::move(free_.back());
-  free_.pop_back();
-  return buffer;
-}
-
-void BufferPool::Give(Buffer buffer) {
-  if (buffer != nullptr && free_.size() < kMostKept) free_.push_back(std::move(buffer));
-}
-
 void Deadline::Check(SteadyTime now) {
   // Again at every look: an operation that was just between two waits has missed the first.
   if (now < at_) return;

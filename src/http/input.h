@@ -2,38 +2,22 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "net/buffer_pool.h"
+#include "net/io_thread.h"
 #include "net/socket.h"
 
 namespace lazaret::http {
 
-// Read buffers that the connections of one I/O thread share: a connection holds one only while there are bytes in it.
-class BufferPool {
- public:
-  static constexpr std::size_t kBufferBytes = 64 * 1024;
-  using Buffer = std::unique_ptr<std::array<char, kBufferBytes>>;
-
-  Buffer Take();
-  void Give(Buffer buffer);
-
- private:
-  static constexpr std::size_t kMostKept = 64;
-  std::vector<Buffer> free_;
-};
-
-// What a connection waits for has a deadline; the thread looks through all deadlines a few times a second and cancels
-// what has passed. That costs a busy connection nothing but storing a time.
-class Deadline {
+// What a connection waits for has a deadline; its thread cancels what has passed.
+class Deadline final : public net::Deadlines {
  public:
   explicit Deadline(net::Socket& socket) : socket_(socket) {}
 
@@ -42,9 +26,8 @@ class Deadline {
   void SetIdle(SteadyTime at) { SetTo(at, true); }
   void Clear() { SetTo(SteadyTime::max(), false); }
   bool passed() const { return passed_; }
-  // Called by the thread's sweep.
-  void Check(SteadyTime now);
-  void EndIfIdle() {
+  void Check(SteadyTime now) override;
+  void EndIfIdle() override {
     if (!idle_) return;
     at_ = SteadyTime::min();
     Check(SteadyTime::max());
@@ -66,7 +49,7 @@ class Deadline {
 // The receiving side of one connection.
 class Input {
  public:
-  Input(net::Socket& socket, BufferPool& buffers, Deadline& deadline)
+  Input(net::Socket& socket, net::BufferPool& buffers, Deadline& deadline)
       : socket_(socket), buffers_(buffers), deadline_(deadline) {}
   ~Input();
   Input(const Input&) = delete;
@@ -90,9 +73,9 @@ class Input {
   void Unpark();
 
   net::Socket& socket_;
-  BufferPool& buffers_;
+  net::BufferPool& buffers_;
   Deadline& deadline_;
-  BufferPool::Buffer buffer_;
+  net::BufferPool::Buffer buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::string parked_;

@@ -1,9 +1,10 @@
 #pragma once
 
+#include <boost/asio/io_context.hpp>
+
 #include <string>
 #include <string_view>
 
-#include "base/log.h"
 #include "core/verdict_samples.h"
 #include "http/exchange.h"
 
@@ -21,14 +22,15 @@ class SampleExchange {
   wire::RequestHead head;
 
  private:
-  Log log_{LogFormat::kText, LogLevel::kError};
-  IoThread thread_{log_};
-  net::Socket socket_{thread_.io()};
+  boost::asio::io_context io_;
+  aio::TaskGroup tasks_{io_.get_executor(), [](const std::exception_ptr&) {}};
+  net::BufferPool buffers_;
+  net::Socket socket_{io_};
   Deadline deadline_{socket_};
-  Input input_{socket_, thread_.buffers(), deadline_};
+  Input input_{socket_, buffers_, deadline_};
   BodyTimes times_{seconds(1), seconds(1), 0};
   Body body_{head, socket_, input_, deadline_, times_};
-  Exchange exchange_{head, body_, input_, thread_};
+  Exchange exchange_{head, body_, input_, tasks_};
 };
 
 }  // namespace lazaret::http

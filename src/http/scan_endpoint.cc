@@ -88,7 +88,7 @@ aio::Task<Response> ScanEndpoint::ScanForm(Exchange& exchange, const ScanOptions
   if (const auto admitted = service_.CheckAdmission(0); !admitted) co_return upload_.Refuse(admitted.error());
   if (const auto room = upload_.CheckRoomForSomething(); !room) co_return upload_.Refuse(room.error());
 
-  ScanBatch batch(service_, exchange.thread.tasks(), kMostAtOnce);
+  ScanBatch batch(service_, exchange.tasks, kMostAtOnce);
   Sink sink(*this, exchange, batch);
   if (auto answer = co_await upload_.ReceiveForm(exchange, boundary, sink)) co_return *std::move(answer);
   exchange.body.Release();

@@ -118,7 +118,7 @@ aio::Task<Response> SubmitEndpoint::SubmitForm(Exchange& exchange, SubmitOptions
     if (options.callback) callback = Callback{*options.callback, file.name};
     submits.push_back(jobs_.Submit(std::move(file.content), std::move(callback)));
   }
-  const auto submissions = co_await aio::Gather(exchange.thread.tasks(), std::move(submits));
+  const auto submissions = co_await aio::Gather(exchange.tasks, std::move(submits));
   Response response{.status = 200, .body = R"({"scans":[)", .headers = {}};
   for (std::size_t i = 0; i < submissions.size(); ++i) {
     // What was queued before stays queued: sending the form again does no harm.

@@ -5,26 +5,22 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "aio/blocking_pool.h"
+#include "clamd/file_pool.h"
 #include "clamd/inspector.h"
 #include "clamd/server.h"
 #include "main/settings.h"
 
 namespace lazaret {
-namespace {
-
-constexpr std::size_t kFileThreads = 4;
-
-}  // namespace
+namespace {}  // namespace
 
 struct ClamdSide::Door {
   explicit Door(const ClamdParts& parts)
-      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock,
+      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock, parts.log,
                   parts.telemetry) {}
 
-  aio::BlockingPool files{kFileThreads};  // files of clients may lie on a file system that hangs
+  clamd::FilePool files{{}};
   clamd::Inspector inspector;
-  std::unique_ptr<clamd::Server> server;
+  std::unique_ptr<net::Server> server;
 };
 
 ClamdSide::ClamdSide(const config::Config& config, Log& log) : config_(config), log_(log) {}
@@ -35,7 +31,7 @@ Result<std::unique_ptr<ClamdSide>> ClamdSide::Listen(const ClamdParts& parts) {
   std::unique_ptr<ClamdSide> side(new ClamdSide(parts.config, parts.log));
   if (parts.config.clamd.listen.empty()) return side;
   auto door = std::make_unique<Door>(parts);
-  auto server = clamd::Server::Listen(MakeClamdServerSettings(parts.config), door->inspector, parts.log);
+  auto server = clamd::Listen(MakeClamdServerSettings(parts.config), door->inspector, parts.log);
   if (!server) return std::unexpected(server.error());
   door->server = *std::move(server);
   side->door_ = std::move(door);
@@ -51,7 +47,9 @@ aio::Task<> ClamdSide::Drain(SteadyTime deadline) {
 }
 
 void ClamdSide::Stop() {
-  if (door_) door_->server->Stop();
+  if (!door_) return;
+  door_->server->Stop();
+  door_->files.Stop();
 }
 
 void ClamdSide::LogStart() const {

@@ -29,7 +29,7 @@ struct ClamdParts {
 // below does anything.
 class ClamdSide {
  public:
-  // Fails as clamd::Server::Listen does.
+  // Fails as clamd::Listen does.
   static Result<std::unique_ptr<ClamdSide>> Listen(const ClamdParts& parts);
   ~ClamdSide();
 

@@ -15,11 +15,13 @@ Result<std::unique_ptr<ControlServer>> ControlServer::Listen(const std::filesyst
                                                              http::OverrideEndpoint::Parts overrides,
                                                              const Clock& clock, Log& log, Telemetry& telemetry) {
   std::unique_ptr<ControlServer> control(new ControlServer(jobs, std::move(overrides), clock, log, telemetry));
-  auto server = http::Server::Listen({.listen = {"unix:" + ControlSocketIn(data).native()},
+  auto server = http::Listen({.net = {.listen = {"unix:" + ControlSocketIn(data).native()},
                                       .socket_mode = 0600,
+                                      .socket_owner = {},
                                       .threads = 1,
                                       .max_connections = kMostConnections},
-                                     control->api_, log);
+                              .connection = {}},
+                             control->api_, log);
   if (!server) {
     Error error = std::move(server.error());
     // A limit that nobody who chooses a data directory thinks of.

@@ -21,7 +21,7 @@ std::filesystem::path ControlSocketIn(const std::filesystem::path& data);
 // a thread of its own: it answers also when the REST interface is full. Everything must outlive it.
 class ControlServer {
  public:
-  // `data` is the absolute path of the data directory, which the caller owns. Fails as http::Server::Listen does.
+  // `data` is the absolute path of the data directory, which the caller owns. Fails as http::Listen does.
   static Result<std::unique_ptr<ControlServer>> Listen(const std::filesystem::path& data, JobQueue& jobs,
                                                        http::OverrideEndpoint::Parts overrides, const Clock& clock,
                                                        Log& log, Telemetry& telemetry);
@@ -36,7 +36,7 @@ class ControlServer {
       : api_(jobs, std::move(overrides), clock, log, telemetry) {}
 
   http::ControlApi api_;
-  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<net::Server> server_;
 };
 
 }  // namespace lazaret

@@ -99,7 +99,7 @@ class App {
         [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
         [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); },
         shared_ != nullptr ? [this] { return shared_->Describe(); } : std::function<std::string()>());
-    auto server = http::Server::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
+    auto server = http::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
     auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_});
@@ -111,6 +111,9 @@ class App {
     AddGauges();
     return {};
   }
+
+  // Ends what Listen has begun: for one that failed.
+  void GiveUp() { RunUntilReady(EndWhatWasBegun()); }
 
   int Run() {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
@@ -134,12 +137,21 @@ class App {
   }
 
  private:
+  aio::Task<bool> EndWhatWasBegun() {
+    if (overrides_ != nullptr) co_await overrides_->Stop();
+    if (async_ != nullptr) co_await async_->Close();
+    if (shared_ != nullptr) co_await shared_->Stop();
+    co_return true;
+  }
+
   void MakeScanning() {
     VerdictCache* const stored = shared_ != nullptr ? &shared_->verdicts() : own_verdicts_.get();
     verdicts_ = std::make_unique<embedded::MemoryVerdictCache>(
-        clock_, MakeCachePolicy(config_), config_.cache.memory_entries, stored, [this](const Digest& digest) {
+        clock_, MakeCachePolicy(config_), config_.cache.memory_entries, stored,
+        [this](const Digest& digest) {
           if (own_verdicts_ != nullptr) own_verdicts_->Touch(digest);
-        });
+        },
+        shared_ != nullptr ? embedded::Backing::kShared : embedded::Backing::kOwn);
     engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
                                 board_, [this] { return shared_->NewestEngine(); }});
     service_ =
@@ -216,6 +228,7 @@ class App {
     std::signal(SIGINT, SIG_DFL);
     using namespace asio::experimental::awaitable_operators;
     const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
+    if (shared_ != nullptr) shared_->StopTaking();
     async_->StopTaking();
     co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
     co_await control_->Stop(deadline);
@@ -248,7 +261,7 @@ class App {
   std::unique_ptr<ScanService> service_;
   std::unique_ptr<AsyncSide> async_;
   std::unique_ptr<http::Api> api_;
-  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<net::Server> server_;
   std::unique_ptr<ClamdSide> clamd_;
   std::unique_ptr<ControlServer> control_;
 };
@@ -279,7 +292,10 @@ int RunServer(const config::Config& config) {
     own_verdicts = *std::move(opened);
   }
   App app(config, log, *std::move(data), std::move(own_verdicts));
-  if (auto listening = app.Listen(); !listening) return RefuseToStart(log, listening.error());
+  if (auto listening = app.Listen(); !listening) {
+    app.GiveUp();
+    return RefuseToStart(log, listening.error());
+  }
   return app.Run();
 }
 

@@ -136,17 +136,18 @@ http::ApiSettings MakeApiSettings(const config::Config& config) {
 }
 
 http::ServerSettings MakeServerSettings(const config::Config& config, std::uint64_t max_connections) {
-  http::ServerSettings settings{.listen = {},
-                                .socket_mode = static_cast<mode_t>(config.http.socket_mode),
-                                .threads = Threads(config),
-                                .max_connections = max_connections,
+  http::ServerSettings settings{.net = {.listen = {},
+                                        .socket_mode = static_cast<mode_t>(config.http.socket_mode),
+                                        .socket_owner = {},
+                                        .threads = Threads(config),
+                                        .max_connections = max_connections},
                                 .connection = {.max_head = config.http.max_head_size,
                                                .head_timeout = config.http.head_timeout,
                                                .idle_timeout = config.http.idle_timeout,
                                                .body = {.stall = config.http.body_timeout,
                                                         .grace = kRateGrace,
                                                         .bytes_per_second = config.http.min_body_rate}}};
-  for (const config::ListenAddress& address : config.listen) settings.listen.push_back(address.Text());
+  for (const config::ListenAddress& address : config.listen) settings.net.listen.push_back(address.Text());
   return settings;
 }
 
@@ -157,23 +158,24 @@ clamd::InspectorSettings MakeClamdInspectorSettings(const config::Config& config
           .paths = {.roots = config.clamd.allow_paths,
                     .max_depth = config.clamd.max_path_depth,
                     .max_entries = config.clamd.max_path_entries},
+          .max_walks = config.clamd.max_path_walks,
           .accepts_reload = config.clamd.reload == config::ClamdReload::kAccept,
           .on_reload = {}};
 }
 
 clamd::ServerSettings MakeClamdServerSettings(const config::Config& config) {
   clamd::ServerSettings settings{
-      .listen = {},
-      .socket_mode = static_cast<mode_t>(config.clamd.socket_mode),
-      .socket_owner = config.clamd.socket_owner,
-      .threads = Threads(config),
-      .max_connections = config.clamd.max_connections,
+      .net = {.listen = {},
+              .socket_mode = static_cast<mode_t>(config.clamd.socket_mode),
+              .socket_owner = config.clamd.socket_owner,
+              .threads = Threads(config),
+              .max_connections = config.clamd.max_connections},
       .connection = {.max_stream = std::min(config.clamd.stream_max_size, config.content.max_size),
                      .command_timeout = config.clamd.command_timeout,
                      .read_timeout = config.clamd.read_timeout,
                      .max_in_flight = config.clamd.max_in_flight}};
   for (const config::ServerAddress& address : config.clamd.listen) {
-    settings.listen.push_back(config::ListenAddress{address.host, address.port, address.path}.Text());
+    settings.net.listen.push_back(config::ListenAddress{address.host, address.port, address.path}.Text());
   }
   return settings;
 }

@@ -14,9 +14,9 @@
 #include "base/exception.h"
 #include "fleet/fleet.h"
 #include "fleet/overrides.h"
+#include "fleet/redis_checkup.h"
 #include "fleet/redis_job_queue.h"
 #include "fleet/scan_claims.h"
-#include "fleet/redis_checkup.h"
 #include "fleet/verdict_cache.h"
 #include "main/settings.h"
 #include "redis/client.h"
@@ -95,7 +95,8 @@ class RedisSide final : public SharedSide {
         client_(std::move(client)),
         verdicts_(*client_, parts.clock, {.policy = MakeCachePolicy(parts.config)}),
         claims_(*client_, parts.executor, {.lease = parts.config.redis.claim}, parts.clock, parts.log),
-        fleet_(*client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log),
+        fleet_(
+            *client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log),
         tasks_(parts.executor, [&log = parts.log](std::exception_ptr error) {
           log.Error("looking at the settings of Redis failed", {{"error", WhatOf(error)}});
         }) {}
@@ -141,6 +142,8 @@ class RedisSide final : public SharedSide {
     tasks_.Spawn(Advise());
   }
 
+  void StopTaking() override { takes_jobs_ = false; }
+
   aio::Task<> Stop() override {
     tasks_.Close();
     tasks_.CancelAll();
@@ -156,7 +159,7 @@ class RedisSide final : public SharedSide {
     return {.host = host_,
             .role = std::string(ToString(parts_.config.role)),
             .version = LAZARET_VERSION,
-            .takes_jobs = TakesJobs(parts_.config),
+            .takes_jobs = takes_jobs_,
             .slots = scans ? static_cast<std::uint32_t>(engine_->Slots()) : 0,
             .engine = scans ? engine_->Current() : nullptr};
   }
@@ -183,6 +186,7 @@ class RedisSide final : public SharedSide {
   fleet::RedisVerdictCache verdicts_;
   fleet::RedisScanClaims claims_;
   const Engine* engine_ = nullptr;
+  bool takes_jobs_ = TakesJobs(parts_.config);
   fleet::Fleet fleet_;
   aio::TaskGroup tasks_;
 };

@@ -50,6 +50,8 @@ class SharedSide {
 
   // Tells the others that this server is there, and with which engine. Executor only.
   virtual void Start(const Engine& engine) = 0;
+  // Tells them that it takes no jobs any more. Executor only.
+  virtual void StopTaking() = 0;
   // After everything that uses it.
   virtual aio::Task<> Stop() = 0;
 };

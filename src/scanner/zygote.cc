@@ -81,13 +81,13 @@ Result<wire::LoadRequest> Zygote::ReceiveLoadRequest() {
 Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (!ResolveRealCalls()) return Fail(Errc::kInternal, "the C library lacks a function that must be watched");
   if (!SeccompIsAvailable()) return Fail(Errc::kUnavailable, "the kernel has no seccomp filters: scanning is refused");
+  oom_score_ = OomScore::OfThisProcess();
   auto isolation = Isolate(request, mounts_);
   if (!isolation) return std::unexpected(isolation.error());
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
   if (auto alive = DieWithParent(parent_); !alive) return alive;
   if (auto holds = TrySandbox(); !holds) return holds;
   // Scanners have the same user: they must not reach the zygote, nor each other, through /proc.
-  oom_score_ = OomScore::OfThisProcess();
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return std::unexpected(SystemError("not dumpable", errno));
 
   auto engine = [&] {

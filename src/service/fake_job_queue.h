@@ -45,6 +45,7 @@ class FakeJobQueue final : public JobQueue, public Outbox {
   }
 
   aio::Task<Result<std::optional<Job>>> Find(Digest id) override {
+    ++finds;
     if (failure) co_return std::unexpected(*failure);
     const auto entry = entries.find(id);
     if (entry == entries.end()) co_return std::nullopt;
@@ -131,6 +132,7 @@ class FakeJobQueue final : public JobQueue, public Outbox {
   JobCounts counts;
   std::uint64_t small_size = 100;
   std::uint64_t next_token = 1;
+  int finds = 0;
   int renewals = 0;
   int releases = 0;
 

@@ -30,6 +30,9 @@ class WorkersEngine final : public Engine {
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
  private:
+  // Whether what was heard of a job answers for it without a look at the job.
+  bool IsAnswer(const Verdict& verdict) const;
+
   JobQueue& queue_;
   DoneBoard& board_;
   const NewestEngine newest_;

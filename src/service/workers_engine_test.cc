@@ -90,6 +90,26 @@ TEST_F(WorkersEngineTest, APassingVerdictAnswersOnlyWhenTheJobIsGivenUp) {
   EXPECT_EQ((*verdict)->reason(), Reason::kTimeout);
 }
 
+TEST_F(WorkersEngineTest, WhatIsToldOfAnEarlierJobIsNoAnswer) {
+  auto scan = Scan("a");
+  const auto job = Take();
+  const ScanRecord yesterday{MakeEngineInfo("set 0"), 1, WallTime{}, 1.5};
+  board_.Announce(job.lease.id, std::make_shared<const Verdict>(Verdict::Clean(yesterday)));
+  for (int i = 0; i < 10; ++i) Turn();
+  EXPECT_EQ(scan.wait_for(seconds(0)), std::future_status::timeout) << "its signatures are not those of now";
+  Finish(job, Verdict::Infected(Record(), {"Sample"}));
+  const auto verdict = Await(scan);
+  ASSERT_TRUE(verdict) << verdict.error().what;
+  EXPECT_EQ((*verdict)->kind(), VerdictKind::kInfected);
+}
+
+TEST_F(WorkersEngineTest, AClosedBoardIsNoReasonToAskWithoutAPause) {
+  board_.Close();
+  auto scan = Scan("a", milliseconds(350));
+  ASSERT_FALSE(Await(scan));
+  EXPECT_LE(queue_.finds, 5);
+}
+
 TEST_F(WorkersEngineTest, TheDeadlineIsNoVerdict) {
   auto scan = Scan("a", milliseconds(20));
   const auto verdict = Await(scan);

@@ -14,6 +14,7 @@ int chunked_fuzz(const std::uint8_t* data, std::size_t size);
 int clamd_command_fuzz(const std::uint8_t* data, std::size_t size);
 int clamd_reply_fuzz(const std::uint8_t* data, std::size_t size);
 int digest_field_fuzz(const std::uint8_t* data, std::size_t size);
+int job_replies_fuzz(const std::uint8_t* data, std::size_t size);
 int multipart_fuzz(const std::uint8_t* data, std::size_t size);
 int node_record_fuzz(const std::uint8_t* data, std::size_t size);
 int override_fuzz(const std::uint8_t* data, std::size_t size);
@@ -62,7 +63,8 @@ INSTANTIATE_TEST_SUITE_P(Fleet, FuzzCorpus,
                          [](const auto& target) { return std::string(target.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Redis, FuzzCorpus,
-                         ::testing::Values(Target{"redis_reply_fuzz", redis_reply_fuzz},
+                         ::testing::Values(Target{"job_replies_fuzz", job_replies_fuzz},
+                                           Target{"redis_reply_fuzz", redis_reply_fuzz},
                                            Target{"redis_url_fuzz", redis_url_fuzz}),
                          [](const auto& target) { return std::string(target.param.name); });
 

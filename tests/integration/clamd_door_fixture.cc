@@ -1,6 +1,5 @@
 #include "integration/clamd_door_fixture.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <regex>
 #include <stdexcept>
 #include <utility>
 
@@ -142,6 +142,14 @@ std::vector<std::string> Lines(std::string_view text) {
     text.remove_prefix(end == text.npos ? text.size() : end + 1);
   }
   return lines;
+}
+
+std::string Comparable(const std::string& replies) {
+  return std::regex_replace(replies, std::regex("fd\\[[0-9]+\\]"), "fd[N]");
+}
+
+UniqueFd OpenFile(const std::filesystem::path& path, int flags) {
+  return UniqueFd(::open(path.c_str(), flags | O_CLOEXEC));
 }
 
 ClamdDoorTest::ClamdDoorTest() {

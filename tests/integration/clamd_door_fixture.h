@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <filesystem>
@@ -50,6 +51,10 @@ struct Output {
 Output RunProgram(std::vector<std::string> command);
 
 std::vector<std::string> Lines(std::string_view text);
+// With "fd[N]" for every number of a descriptor: they differ by nature.
+std::string Comparable(const std::string& replies);
+
+UniqueFd OpenFile(const std::filesystem::path& path, int flags = O_RDONLY);
 
 // A server that speaks clamd's protocol, and what it is compared with.
 class ClamdDoorTest : public ServerTest {

@@ -196,6 +196,7 @@ TEST_F(FleetTruth, ALateVerdictOfTheOlderDoesNotHideThatOfTheNewer) {
   ASSERT_TRUE(newer_.Scan("a"));
   older_.engine().released = true;
   ASSERT_TRUE(late.get());
+  ASSERT_TRUE(Eventually([&] { return older_.stored() == 1; }));
   ASSERT_TRUE(newer_.Scan("other"));
   const auto answer = newer_.Scan("a");
   ASSERT_TRUE(answer);

@@ -86,6 +86,25 @@ class WaitingEngine final : public Engine {
   EngineInfoPtr info_;
 };
 
+// Counts the Stores that have ended, well or not.
+class CountedCache final : public VerdictCache {
+ public:
+  explicit CountedCache(VerdictCache& behind) : behind_(behind) {}
+  aio::Task<Result<VerdictPtr>> Find(Digest digest) override { return behind_.Find(digest); }
+  aio::Task<Result<void>> Store(Digest digest, VerdictPtr verdict) override {
+    const struct Ending {
+      std::atomic<int>& count;
+      ~Ending() { ++count; }
+    } ending{stored};
+    co_return co_await behind_.Store(digest, std::move(verdict));
+  }
+
+  std::atomic<int> stored = 0;
+
+ private:
+  VerdictCache& behind_;
+};
+
 // What one node of a fleet has, on a thread of its own: a scan service with memory and Redis behind it.
 class FleetNode {
  public:
@@ -101,7 +120,7 @@ class FleetNode {
         client_(url),
         engine_(std::move(info), clock_),
         redis_(*client_, clock_, {}),
-        memory_(clock_, {}, options.memory_entries, &redis_, {}, embedded::Backing::kShared),
+        memory_(clock_, {}, options.memory_entries, &counted_, {}, embedded::Backing::kShared),
         claims_(*client_, client_.io().executor(), {.lease = options.lease}, clock_, log_),
         service_({.sharing = CacheSharing::kFleet}, engine_, memory_, board_, client_.io().executor(), clock_, log_,
                  telemetry_, &claims_) {}
@@ -114,12 +133,21 @@ class FleetNode {
   std::future<Result<Answer>> Submit(std::string text, SteadyTime deadline = Soon()) {
     return client_.io().Spawn(LookUpOrScan(std::make_shared<SampleContent>(std::move(text)), deadline));
   }
-  Result<Answer> Scan(const std::string& text) { return Submit(text).get(); }
+  // The same, and until the verdict is where the other nodes find it: an answer comes before that (decision 0006).
+  Result<Answer> Scan(const std::string& text) {
+    const int before = counted_.stored;
+    auto answer = Submit(text).get();
+    if (answer && !answer->cached && !Eventually([&] { return counted_.stored > before; })) {
+      return Fail(Errc::kInternal, "the verdict was not stored");
+    }
+    return answer;
+  }
   VerdictPtr FindFresh(const std::string& text) {
     const auto known = client_.Run(service_.FindFresh(Sha256::Of(AsBytes(text))));
     return known ? known->verdict : nullptr;
   }
 
+  int stored() const { return counted_.stored; }
   WaitingEngine& engine() { return engine_; }
   ScanService& service() { return service_; }
   VerdictCache& cache() { return memory_; }
@@ -144,6 +172,7 @@ class FleetNode {
   RunningClient client_;
   WaitingEngine engine_;
   fleet::RedisVerdictCache redis_;
+  CountedCache counted_{redis_};
   embedded::MemoryVerdictCache memory_;
   fleet::RedisScanClaims claims_;
   ScanService service_;

@@ -45,7 +45,6 @@ TEST_F(RedisQueueFaults, ASubmitThatWasCutShortIsCompletedByTheNext) {
   const auto node = MakeNode();
   JobDriver jobs(**node, clock_);
   const ContentPtr content = SampleJob(1, 20 * kChunk);
-  int cut = 0;
   for (int round = 0; round < 40; ++round) {
     std::atomic<bool> ended = false;
     // All connections break, at another moment each time.
@@ -56,10 +55,7 @@ TEST_F(RedisQueueFaults, ASubmitThatWasCutShortIsCompletedByTheNext) {
     const auto first = Await((**node).Submit(content, std::nullopt));
     ended = true;
     breaker.join();
-    if (!first) {
-      ++cut;
-      EXPECT_EQ(first.error().code, Errc::kUnavailable) << first.error().what;
-    }
+    if (!first) EXPECT_EQ(first.error().code, Errc::kUnavailable) << first.error().what;
     ASSERT_TRUE(SubmitsInTheEnd(**node, content));
     const auto job = node->client().Run(TakeInTheEnd(**node));
     ASSERT_TRUE(job->content) << job->content.error().what;
@@ -69,7 +65,7 @@ TEST_F(RedisQueueFaults, ASubmitThatWasCutShortIsCompletedByTheNext) {
       return done || done.error().code == Errc::kNotFound;
     }));
   }
-  EXPECT_GT(cut, 0) << "no submit was cut short";
+  EXPECT_GT(node->client().counters().lost, 0u) << "no submit was cut short";
   // What is left of those that were has an end.
   for (const auto& key : server_->Ask({"KEYS", "*content*"}).elements()) {
     EXPECT_GT(server_->Ask({"PTTL", key.text()}).integer(), 0);
@@ -127,6 +123,64 @@ TEST_F(RedisQueueFaults, AnEndThatComesTwiceIsOneEnd) {
   EXPECT_EQ(run(scripts.finish, "bb", {"3", "verdict", ""}), 0);
   EXPECT_EQ(server_->Ask({"ZCARD", "lz:{q0}:outbox"}).integer(), 1);
   EXPECT_EQ(server_->Ask({"ZCARD", "lz:{q0}:done"}).integer(), 1);
+}
+
+TEST_F(RedisQueueFaults, ASubmitThatComesTwiceKeepsItsContent) {
+  StartServer();
+  settings_.refresh = std::chrono::hours(1);
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  const ContentPtr content = SampleJob(1, 2 * kChunk);
+  jobs.Submit(content);
+  const std::string place = server_->Ask({"HGET", fleet::ShardKeys(0).Job(content->digest()), "place"}).text();
+  const fleet::JobScripts scripts;
+  const auto submit_again = [&] {
+    std::vector<std::string> arguments = {"1000000",
+                                          "1000000",
+                                          "10",
+                                          "10",
+                                          "100000000",
+                                          "0",
+                                          content->digest().Hex(),
+                                          std::to_string(content->size()),
+                                          "small",
+                                          place,
+                                          "",
+                                          "",
+                                          "16",
+                                          "100",
+                                          "100",
+                                          "100000000"};
+    const auto reply = node->client().Run(
+        node->client()->Eval(scripts.submit, fleet::ShardKeys(0).all(), std::move(arguments), {.deadline = Soon()}));
+    return reply ? reply->elements()[0].integer() : -1;
+  };
+  EXPECT_EQ(submit_again(), 1) << "what it has written must not be taken for needless";
+  LeasedJob job = jobs.MustTake();
+  ASSERT_TRUE(job.content) << job.content.error().what;
+  EXPECT_EQ(submit_again(), 1);
+  jobs.Finish(job.lease, JobState::kDead);
+  EXPECT_EQ(submit_again(), 1);
+  EXPECT_EQ(jobs.MustFind(content->digest()).state, JobState::kDead);
+  EXPECT_EQ(KeysLike("*content*"), 2u);
+  JobDriver::Expect((**node).Revive(content->digest()));
+  job = jobs.MustTake();
+  ASSERT_TRUE(job.content) << job.content.error().what;
+  jobs.Finish(job.lease);
+  EXPECT_EQ(submit_again(), 6) << "its chunks have gone";
+}
+
+TEST_F(RedisQueueFaults, AJobWhosePlaceIsDamagedHasAnEnd) {
+  StartServer();
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  for (const char* place : {"c:zz", "x", "c:00ff:9"}) {
+    jobs.Submit(SampleJob(1));
+    server_->Ask({"HSET", fleet::ShardKeys(0).Job(SampleJob(1)->digest()), "place", place});
+    const LeasedJob job = jobs.MustTake();
+    EXPECT_THAT(job.content, FailsWith(Errc::kCorrupt));
+    jobs.Finish(job.lease);
+  }
 }
 
 TEST_F(RedisQueueFaults, NothingAcknowledgedIsLostByARestart) {
@@ -227,6 +281,24 @@ TEST_F(RedisQueueFaults, AJobThatWasEvictedDoesNotHoldTheOthersUp) {
   EXPECT_EQ(server_->Ask({"XLEN", fleet::ShardKeys(0).small()}).integer(), 1) << "the one whose lease runs still";
 }
 
+TEST_F(RedisQueueFaults, WhatIsKnownOfAShardIsFoundOutAnewWhenItIsLost) {
+  StartServer();
+  const auto node = MakeNode();
+  JobDriver jobs(**node, clock_);
+  for (std::size_t i = 0; i < 3; ++i) jobs.Submit(SampleJob(i));
+  const Lease first = jobs.MustTake().lease;
+  server_->Ask({"DEL", fleet::ShardKeys(0).stat()});
+  jobs.Finish(first);
+  std::set<Digest> taken;
+  while (taken.size() < 2) {
+    if (const auto job = jobs.Take()) {
+      taken.insert(job->lease.id);
+      jobs.Finish(job->lease);
+    }
+  }
+  EXPECT_THAT(taken, testing::UnorderedElementsAre(SampleJob(1)->digest(), SampleJob(2)->digest()));
+}
+
 TEST_F(RedisQueueFaults, AFullRedisTakesNothingInAndCanBeEmptied) {
   StartServer();
   settings_.refresh = std::chrono::hours(1);
@@ -243,7 +315,9 @@ TEST_F(RedisQueueFaults, AFullRedisTakesNothingInAndCanBeEmptied) {
     const auto refused = Await((**node).Submit(content, Callback{"https://a.example/", ""}));
     EXPECT_THAT(refused, FailsWith(Errc::kOverloaded, "maxmemory"));
   }
+  EXPECT_EQ(jobs.SubmitError(SampleJob(1)), Errc::kOverloaded) << "the dead letter would begin again";
   EXPECT_EQ(JobDriver::ErrorOf((**node).Revive(SampleJob(1)->digest())), Errc::kOverloaded);
+  EXPECT_TRUE(jobs.MustFind(SampleJob(1)->digest()).has_content);
   EXPECT_EQ(JobDriver::ErrorOf((**node).Add(SampleDigest(1), SampleClean(clock_), {"https://a.example/", ""})),
             Errc::kOverloaded);
   EXPECT_EQ(keys(), before);

@@ -209,10 +209,13 @@ TEST_F(ScannerLife, KeepsTheZygotesMemoryFromScanners) {
 }
 
 TEST_F(ScannerLife, OffersScannersWhenMemoryRunsOut) {
-  const Scanner scanner = OneScanner();
   const auto score = [](pid_t pid) { return RunCommand("cat /proc/" + std::to_string(pid) + "/oom_score_adj").output; };
-  EXPECT_EQ(score(scanner.pid), "500\n");
-  EXPECT_EQ(score(zygote_->Pid()), score(::getpid()));
+  for (const char* user : {"", "nobody"}) {
+    if (::geteuid() == 0) request_.user = user;
+    const Scanner scanner = OneScanner();
+    EXPECT_EQ(score(scanner.pid), "500\n") << user;
+    EXPECT_EQ(score(zygote_->Pid()), score(::getpid())) << user;
+  }
 }
 
 TEST_F(ScannerLife, HasNoHooksInProduction) {

@@ -133,6 +133,23 @@ TEST_F(SignatureChange, LetsTheScansOfTheOldSetEnd) {
   EXPECT_TRUE(Eventually([] { return ChildrenOf(::getpid()).size() == 1; })) << "the old zygote ends then";
 }
 
+TEST_F(SignatureChange, SharesNoTemporaryDirectories) {
+  // Without mounts of their own, where both sets could meet; libclamav takes a clash of names for a clean scan.
+  root_.Write("scanner", fmt::format("#!/bin/sh\nexec {} \"$@\" --no-mounts\n", LAZARET_SCANNER_HOOKS));
+  fs::permissions(root_ / "scanner", fs::perms(0755));
+  auto settings = Settings();
+  settings.loader.program = root_ / "scanner";
+  SignatureRunner& runner = Start(settings);
+  auto slow = runner.StartScan("LAZARET-TEST-HOOK slow 1500\na needle one here");
+  ASSERT_TRUE(Eventually([&] { return fs::exists(root_ / "data/scanners/0/0"); }));
+  Put("two.ndb", FindsText("Test.Two", "needle two"));
+  const Digest second = Set();
+  ASSERT_TRUE(Eventually([&] { return runner.IsInUse(second); }));
+  EXPECT_TRUE(fs::exists(root_ / "data/scanners/1/0"));
+  EXPECT_TRUE(fs::exists(root_ / "data/scanners/0/0")) << "the old set still scans";
+  EXPECT_THAT(Names(slow.get()), testing::ElementsAre("Test.One.UNOFFICIAL"));
+}
+
 TEST_F(SignatureChange, DrainsWhenToldTo) {
   auto settings = Settings();
   settings.change.mode = ReloadMode::kDrain;

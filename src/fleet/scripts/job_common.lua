@@ -28,14 +28,37 @@ local NOW = math.floor(NOW_US / 1000)
 local function Text(number) return string.format('%.0f', number) end
 local function Entry(seq) return Text(seq) .. '-0' end
 
-local stat = {}
-do
-  local names = {'seq', 'bytes', 'dead_bytes', 'small', 'large', 'trimmed', 'tick'}
-  local values = redis.call('HMGET', STAT, unpack(names))
-  for i, name in ipairs(names) do stat[name] = tonumber(values[i] or 0) end
+-- What is known of the shard as a whole, in one hash. The sizes of the sets are kept there, too, so that the scripts need
+-- not ask for each; job_upkeep.lua counts them anew.
+local SETS = {again_small = AGAIN_SMALL, again_large = AGAIN_LARGE, paused = PAUSED, leases = LEASES, jobs = JOBS,
+              done = DONE, outbox = OUTBOX}
+local NAMES = {'seq', 'tick', 'bytes', 'dead_bytes', 'trimmed', 'expiry', 'first', 'first_at', 'dead', 'small',
+               'small_tail', 'large', 'large_tail', 'again_small', 'again_large', 'paused', 'leases', 'jobs', 'done',
+               'outbox'}
+local stat, stored = {}, {}
+for i, value in ipairs(redis.call('HMGET', STAT, unpack(NAMES))) do
+  stored[NAMES[i]] = tonumber(value or 0)
+  stat[NAMES[i]] = stored[NAMES[i]]
 end
 local changed = false
 local gone = {}  -- files of the shared directory that nothing refers to any more: "<id>.<name>"
+
+local function Put(set, score, member)
+  local added = redis.call('ZADD', SETS[set], Text(score), member)
+  stat[set] = stat[set] + added
+  changed = true
+end
+local function Out(set, member)
+  local removed = redis.call('ZREM', SETS[set], member)
+  stat[set] = stat[set] - removed
+  changed = true
+end
+-- The lowest score of a set; empty when there is none.
+local function Lowest(set)
+  if stat[set] <= 0 then return nil end
+  local first = redis.call('ZRANGE', SETS[set], 0, 0, 'WITHSCORES')
+  return first[1] and tonumber(first[2])
+end
 
 -- Refused when there is no memory: before a script takes something in.
 local function Admit()
@@ -66,10 +89,15 @@ end
 
 -- The first job of a lane that may begin: its id, its number, and whether it was handed out before.
 local function Head(lane)
-  local again = redis.call('ZRANGE', AGAIN[lane], 0, 0, 'WITHSCORES')
-  if again[1] then return again[1], tonumber(again[2]), true end
-  local fresh = redis.call('XRANGE', STREAM[lane], '(' .. Entry(stat[lane]), '+', 'COUNT', 1)
-  if fresh[1] then return fresh[1][2][2], tonumber(string.match(fresh[1][1], '^%d+')), false end
+  if stat['again_' .. lane] > 0 then
+    local again = redis.call('ZRANGE', AGAIN[lane], 0, 0, 'WITHSCORES')
+    if again[1] then return again[1], tonumber(again[2]), true end
+  end
+  if stat[lane] < stat[lane .. '_tail'] then
+    local fresh = redis.call('XRANGE', STREAM[lane], '(' .. Entry(stat[lane]), '+', 'COUNT', 1)
+    if fresh[1] then return fresh[1][2][2], tonumber(string.match(fresh[1][1], '^%d+')), false end
+    stat[lane] = stat[lane .. '_tail']  -- all that came behind it was dropped
+  end
   return nil, 0, false
 end
 
@@ -99,23 +127,27 @@ local function RemoveContent(id, place)
     redis.call('HDEL', JobKey(id), 'content')
   elseif kind == 'c' then
     local name, count = string.match(place, '^c:(%x+):(%d+)$')
-    for i = 0, tonumber(count) - 1 do redis.call('UNLINK', ChunkKey(id, name, i)) end
+    for i = 0, tonumber(count or 0) - 1 do redis.call('UNLINK', ChunkKey(id, name, i)) end
   elseif kind == 'f' then
     gone[#gone + 1] = id .. '.' .. string.sub(place, 3)
   end
+end
+
+local function RemoveDead(entry)
+  stat.dead = stat.dead - redis.call('XDEL', DEAD, entry)
+  changed = true
 end
 
 -- Of a job that has finished.
 local function ForgetFinished(id, job)
   RemoveContent(id, job.place)
   if job.state == ENDED then
-    redis.call('ZREM', DONE, id)
+    Out('done', id)
   else
-    redis.call('XDEL', DEAD, Entry(job.dead))
+    RemoveDead(Entry(job.dead))
     if job.place ~= '' then stat.dead_bytes = stat.dead_bytes - job.size end
   end
   redis.call('UNLINK', JobKey(id))
-  changed = true
 end
 
 -- Forgets what has been kept long enough or is too much, in small steps.
@@ -123,25 +155,31 @@ local function Expire(steps)
   local function ForgetDone(ids)
     for _, id in ipairs(ids) do
       local job = ReadJob(id)
-      if job and job.state == ENDED then ForgetFinished(id, job) else redis.call('ZREM', DONE, id) end
-      changed = true
+      if job and job.state == ENDED then ForgetFinished(id, job) else Out('done', id) end
     end
   end
   ForgetDone(redis.call('ZRANGEBYSCORE', DONE, '-inf', Text(NOW - KEEP_DONE), 'LIMIT', 0, steps))
-  local over = math.min(redis.call('ZCARD', DONE) - MAX_DONE, steps)
+  local over = math.min(stat.done - MAX_DONE, steps)
   if over > 0 then ForgetDone(redis.call('ZRANGE', DONE, 0, over - 1)) end
-  over = redis.call('XLEN', DEAD) - MAX_DEAD
-  for i, entry in ipairs(redis.call('XRANGE', DEAD, '-', '+', 'COUNT', steps)) do
+  over = stat.dead - MAX_DEAD
+  local next_dead
+  for i, entry in ipairs(redis.call('XRANGE', DEAD, '-', '+', 'COUNT', steps + 1)) do
     local id, at = entry[2][2], tonumber(entry[2][4])
-    if i > over and at + KEEP_DEAD > NOW then break end
+    next_dead = at + KEEP_DEAD
+    if (i > over and next_dead > NOW) or i > steps then break end
     local job = ReadJob(id)
     if job and job.state == BURIED and Entry(job.dead) == entry[1] then
       ForgetFinished(id, job)
     else
-      redis.call('XDEL', DEAD, entry[1])
+      RemoveDead(entry[1])
     end
-    changed = true
   end
+  local next_done = Lowest('done')
+  stat.expiry = math.min(next_done and next_done + KEEP_DONE or NOW + KEEP_DONE, next_dead or NOW + KEEP_DEAD)
+end
+-- Only when there is something to forget.
+local function ExpireDue(steps)
+  if stat.expiry <= NOW or stat.done > MAX_DONE or stat.dead > MAX_DEAD then Expire(steps) end
 end
 
 -- The oldest dead letters lose their contents while those take too much.
@@ -166,23 +204,25 @@ end
 
 -- Jobs whose leases are over count as lost; they and those whose pauses are over may begin again.
 local function Ripen(steps)
+  local function Due(set)
+    if (Lowest(set) or NOW + 1) > NOW then return {} end
+    return redis.call('ZRANGEBYSCORE', SETS[set], '-inf', Text(NOW), 'LIMIT', 0, steps)
+  end
   local function Again(id, job)
-    redis.call('ZADD', AGAIN[job.lane], Text(job.seq), id)
+    Put('again_' .. job.lane, job.seq, id)
     Wake(job.lane)
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', Text(NOW), 'LIMIT', 0, steps)) do
+  for _, id in ipairs(Due('leases')) do
     local job = ReadJob(id)
-    redis.call('ZREM', LEASES, id)
-    changed = true
+    Out('leases', id)
     if job and job.state == LEASED then
       redis.call('HSET', JobKey(id), 'state', QUEUED, 'token', '', 'lost', job.lost + 1)
       Again(id, job)
     end
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', PAUSED, '-inf', Text(NOW), 'LIMIT', 0, steps)) do
+  for _, id in ipairs(Due('paused')) do
     local job = ReadJob(id)
-    redis.call('ZREM', PAUSED, id)
-    changed = true
+    Out('paused', id)
     if job and job.state == QUEUED then Again(id, job) end
   end
 end
@@ -191,51 +231,67 @@ end
 local function Enqueue(id, lane)
   local seq = NextSeq()
   redis.call('XADD', STREAM[lane], Entry(seq), 'id', id)
-  redis.call('ZADD', JOBS, Text(seq), id)
+  stat[lane .. '_tail'] = seq
+  if stat.jobs == 0 then stat.first, stat.first_at = seq, NOW end
+  Put('jobs', seq, id)
   return seq
+end
+-- The oldest job that has not finished.
+local function FindFirst()
+  local first = redis.call('ZRANGE', JOBS, 0, 0, 'WITHSCORES')
+  stat.first = tonumber(first[2] or 0)
+  stat.first_at = first[1] and tonumber(redis.call('HGET', JobKey(first[1]), 'at') or -1) or -1
+end
+-- It waits no more, and no worker has it.
+local function Dequeue(id, job)
+  Out('jobs', id)
+  Disown(job)
+  stat.bytes = stat.bytes - job.size
+  if job.seq == stat.first then FindFirst() end
 end
 
 -- A message that is due now.
 local function Post(id, callback, verdict, message, told)
-  local seq = Text(NextSeq())
-  redis.call('HSET', PREFIX .. 'message:' .. seq, 'id', id, 'callback', callback, 'verdict', verdict, 'message', message,
-             'attempts', 0, 'told', told)
-  redis.call('ZADD', OUTBOX, NOW, seq)
-  redis.call('XADD', MAIL, 'MAXLEN', '~', 100, seq .. '-0', 'message', seq)
+  local seq = NextSeq()
+  redis.call('HSET', PREFIX .. 'message:' .. Text(seq), 'id', id, 'callback', callback, 'verdict', verdict, 'message',
+             message, 'attempts', 0, 'told', told)
+  Put('outbox', NOW, Text(seq))
+  redis.call('XADD', MAIL, 'MAXLEN', '~', 100, Entry(seq), 'message', Text(seq))
 end
 
--- Milliseconds until the first of a set is due; -1 when it is empty.
-local function Until(...)
-  local first = -1
-  for _, key in ipairs({...}) do
-    local due = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if due[1] then
-      local left = math.max(tonumber(due[2]) - NOW, 0)
-      if first < 0 or left < first then first = left end
-    end
-  end
-  return first
+-- Makes an answer that changes nothing one that replicas must have, too, before WAIT counts them: it may be about what
+-- another submit has written that they do not have. ZREM is never refused.
+local function Confirm()
+  redis.call('ZREM', LEASES, '')
+  changed = true
 end
 
 -- What every script says: its own status, the figures of the shard, the files to delete, and more.
 local function Answer(status, more)
-  local unfinished = redis.call('ZCARD', JOBS)
-  if unfinished == 0 then stat.bytes = 0 end
-  if changed then
-    stat.tick = stat.tick + 1
-    redis.call('HSET', STAT, 'seq', Text(stat.seq), 'bytes', Text(stat.bytes), 'dead_bytes', Text(stat.dead_bytes),
-               'small', Text(stat.small), 'large', Text(stat.large), 'trimmed', Text(stat.trimmed), 'tick',
-               Text(stat.tick))
-  end
-  local oldest = -1
-  local first = redis.call('ZRANGE', JOBS, 0, 0)[1]
-  if first then oldest = tonumber(redis.call('HGET', JobKey(first), 'at') or -1) end
   local _, small = Head('small')
   local _, large = Head('large')
+  if stat.jobs <= 0 then stat.bytes, stat.first, stat.first_at = 0, 0, -1 end
+  -- What a loss of the hash has made wrong is put right by job_upkeep.lua; until then it is no number that means nothing.
+  for _, name in ipairs({'jobs', 'leases', 'done', 'dead', 'outbox', 'bytes', 'dead_bytes'}) do
+    stat[name] = math.max(stat[name], 0)
+  end
+  if changed then
+    stat.tick = stat.tick + 1
+    local write = {'HSET', STAT}
+    for _, name in ipairs(NAMES) do
+      if stat[name] ~= stored[name] then
+        write[#write + 1] = name
+        write[#write + 1] = Text(stat[name])
+      end
+    end
+    redis.call(unpack(write))
+  end
+  local function Left(due) return due and math.max(due - NOW, 0) or -1 end
+  local paused, leased = Lowest('paused'), Lowest('leases')
+  if paused and (not leased or paused < leased) then leased = paused end
   return {status,
-          {NOW_US, stat.seq, stat.tick, unfinished, redis.call('ZCARD', LEASES), redis.call('ZCARD', DONE),
-           redis.call('XLEN', DEAD), stat.bytes, oldest, small, large, Until(PAUSED, LEASES),
-           redis.call('ZCARD', OUTBOX), Until(OUTBOX)},
+          {NOW_US, stat.seq, stat.tick, stat.jobs, stat.leases, stat.done, stat.dead, stat.bytes,
+           stat.jobs > 0 and stat.first_at or -1, small, large, Left(leased), stat.outbox, Left(Lowest('outbox'))},
           gone, more or {}}
 end
 

@@ -8,13 +8,10 @@ if job.state == ENDED or job.state == BURIED then
   local keep = job.state == ENDED and KEEP_DONE or KEEP_DEAD
   return Answer(finished + keep <= NOW and 0 or 1)
 end
-redis.call('ZREM', LEASES, id)
-changed = true
-redis.call('ZREM', PAUSED, id)
-redis.call('ZREM', AGAIN[job.lane], id)
-redis.call('ZREM', JOBS, id)
-Disown(job)
+Out('leases', id)
+Out('paused', id)
+Out('again_' .. job.lane, id)
+Dequeue(id, job)
 RemoveContent(id, job.place)
 redis.call('UNLINK', CallbacksKey(id), JobKey(id))
-stat.bytes = stat.bytes - job.size
 return Answer(1)

@@ -1,4 +1,4 @@
 -- Behind job_lease.lua. Further arguments: lease in ms, node. 0 the lease has been lost, 1 done.
 Own(job.lane, Entry(job.seq), Arg(5), 'JUSTID')
-redis.call('ZADD', LEASES, Text(NOW + tonumber(Arg(4))), id)
+Put('leases', NOW + tonumber(Arg(4)), id)
 return Answer(1)

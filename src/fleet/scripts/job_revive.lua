@@ -8,10 +8,10 @@ if job.state == ENDED and finished + KEEP_DONE <= NOW then return Answer(0) end
 if job.state == BURIED and finished + KEEP_DEAD <= NOW then return Answer(0) end
 if job.state ~= BURIED then return Answer(2, {job.state}) end
 if job.place == '' then return Answer(3) end
-if redis.call('ZCARD', JOBS) >= max_jobs then return Answer(4) end
+if stat.jobs >= max_jobs then return Answer(4) end
 if stat.bytes + job.size > max_bytes then return Answer(5) end
 Admit()
-redis.call('XDEL', DEAD, Entry(job.dead))
+RemoveDead(Entry(job.dead))
 stat.dead_bytes = stat.dead_bytes - job.size
 local seq = Enqueue(id, job.lane)
 redis.call('HSET', JobKey(id), 'state', QUEUED, 'at', NOW, 'seq', Text(seq), 'attempts', 0, 'lost', 0, 'note', '')

@@ -7,20 +7,27 @@ local max_callbacks, max_messages, max_jobs, max_bytes =
     tonumber(Arg(7)), tonumber(Arg(8)), tonumber(Arg(9)), tonumber(Arg(10))
 local job = ReadJob(id)
 
+-- This very submit, which was carried out already: its content has a name of its own.
+if job and #place > 1 and job.place == place then
+  Confirm()
+  return Answer(1)
+end
+
 if job and (job.state == QUEUED or job.state == LEASED) then
   if callback ~= '' and redis.call('SISMEMBER', CallbacksKey(id), callback) == 0 then
     if redis.call('SCARD', CallbacksKey(id)) >= max_callbacks then return Answer(7) end
-    if redis.call('ZCARD', OUTBOX) >= max_messages then return Answer(8) end
+    if stat.outbox >= max_messages then return Answer(8) end
     redis.call('SADD', CallbacksKey(id), callback)
   end
+  Confirm()
   return Answer(2)
 end
 
-if redis.call('ZCARD', JOBS) >= max_jobs then return Answer(4) end
+if stat.jobs >= max_jobs then return Answer(4) end
 if stat.bytes + size > max_bytes then return Answer(5) end
 if callback ~= '' then
   if max_callbacks < 1 then return Answer(7) end
-  if redis.call('ZCARD', OUTBOX) >= max_messages then return Answer(8) end
+  if stat.outbox >= max_messages then return Answer(8) end
 end
 if place == '' then return Answer(3) end
 local chunk_name, chunks = string.match(place, '^c:(%x+):(%d+)$')
@@ -30,15 +37,16 @@ end
 
 Admit()
 for i = 0, tonumber(chunks or 0) - 1 do redis.call('PERSIST', ChunkKey(id, chunk_name, i)) end
-Expire(5)
--- Again, for it may just have gone.
-job = ReadJob(id)
 if job then ForgetFinished(id, job) end
-redis.call('DEL', CallbacksKey(id))
+ExpireDue(5)
 local seq = Enqueue(id, lane)
-redis.call('HSET', JobKey(id), 'state', QUEUED, 'size', size, 'at', NOW, 'seq', Text(seq), 'attempts', 0, 'lost', 0,
-           'note', '', 'lane', lane, 'place', place)
-if place == 'i' then redis.call('HSET', JobKey(id), 'content', content) end
+local fields = {'HSET', JobKey(id), 'state', QUEUED, 'size', size, 'at', NOW, 'seq', Text(seq), 'attempts', 0, 'lost', 0,
+                'note', '', 'lane', lane, 'place', place}
+if place == 'i' then
+  fields[#fields + 1] = 'content'
+  fields[#fields + 1] = content
+end
+redis.call(unpack(fields))
 if callback ~= '' then redis.call('SADD', CallbacksKey(id), callback) end
 stat.bytes = stat.bytes + size
 return Answer(1)

@@ -18,14 +18,13 @@ for _ = 1, 100 do
   if not again then stat[lane] = seq end
   if job and job.state == QUEUED and job.seq == seq then
     Own(lane, Entry(seq), node)
-    if again then redis.call('ZREM', AGAIN[lane], id) end
-    redis.call('ZADD', LEASES, Text(NOW + lease), id)
+    if again then Out('again_' .. lane, id) end
+    Put('leases', NOW + lease, id)
     redis.call('HSET', JobKey(id), 'state', LEASED, 'token', token, 'node', node)
     return Answer(1, {id, job.size, job.attempts, job.lost, job.place, content})
   end
   -- What its job has left behind.
-  redis.call('ZREM', AGAIN[lane], id)
-  Disown({lane = lane, seq = seq})
-  if not job then redis.call('ZREM', JOBS, id) end
+  Out('again_' .. lane, id)
+  Dequeue(job and '' or id, {lane = lane, seq = seq, size = 0})
 end
 return Answer(0)

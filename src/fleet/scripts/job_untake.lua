@@ -9,10 +9,9 @@ for _, lane in ipairs({'small', 'large'}) do
     local id = found and found[2][2]
     local job = id and ReadJob(id)
     if job and job.state == LEASED and job.token == token then
-      redis.call('ZREM', LEASES, id)
-      changed = true
+      Out('leases', id)
       redis.call('HSET', JobKey(id), 'state', QUEUED, 'token', '')
-      redis.call('ZADD', AGAIN[lane], Text(job.seq), id)
+      Put('again_' .. lane, job.seq, id)
       Wake(lane)
       return Answer(1)
     end

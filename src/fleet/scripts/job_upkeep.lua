@@ -1,5 +1,15 @@
 -- What time brings about. Argument: "1" to forget nodes that are gone, too.
 -- 1 done; 2 Redis takes nothing in now, with its error.
+for set, key in pairs(SETS) do stat[set] = redis.call('ZCARD', key) end
+stat.dead = redis.call('XLEN', DEAD)
+for lane, stream in pairs(STREAM) do
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  local tail = last and tonumber(string.match(last[1], '^%d+')) or 0
+  stat[lane .. '_tail'] = math.max(stat[lane .. '_tail'], tail)
+end
+FindFirst()
+if stat.jobs == 0 then stat.bytes = 0 end
+for _, name in ipairs(NAMES) do changed = changed or stat[name] ~= stored[name] end
 Ripen(1000)
 Expire(200)
 if Arg(1) == '1' then

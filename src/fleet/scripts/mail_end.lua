@@ -5,14 +5,13 @@ local key = PREFIX .. 'message:' .. seq
 local f = redis.call('HMGET', key, 'attempts', 'op', 'told')
 if not f[1] then return Answer(0) end
 if f[2] == op then return Answer(1) end
-redis.call('ZREM', OUTBOX, seq)
-changed = true
+Out('outbox', seq)
 if what == 'close' then
   if f[3] ~= '' then redis.call('SREM', TOLD, f[3]) end
   redis.call('UNLINK', key)
   return Answer(1)
 end
-redis.call('ZADD', OUTBOX, Text(NOW + pause), seq)
+Put('outbox', NOW + pause, seq)
 redis.call('HSET', key, 'op', op)
 if what == 'postpone' then redis.call('HSET', key, 'attempts', f[1] + 1) end
 redis.call('XADD', MAIL, 'MAXLEN', '~', 100, Entry(NextSeq()), 'message', seq)

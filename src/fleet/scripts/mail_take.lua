@@ -5,10 +5,9 @@ for _ = 1, 100 do
   local seq = redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', Text(NOW), 'LIMIT', 0, 1)[1]
   if not seq then return Answer(0) end
   local f = redis.call('HMGET', PREFIX .. 'message:' .. seq, 'id', 'callback', 'verdict', 'message', 'attempts')
-  redis.call('ZREM', OUTBOX, seq)
-  changed = true
+  Out('outbox', seq)
   if f[1] then
-    redis.call('ZADD', OUTBOX, Text(NOW + lease), seq)
+    Put('outbox', NOW + lease, seq)
     return Answer(1, {seq, f[1], f[2], f[3], f[4], f[5]})
   end
 end
