@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <deque>
@@ -80,6 +81,17 @@ class ScanClaimsTest : public testing::Test {
     std::shared_ptr<std::optional<Result<Answer>>> answer = std::make_shared<std::optional<Result<Answer>>>();
   };
 
+  // Also after a test that failed.
+  void TearDown() override {
+    cache_.held = false;
+    for (Node& node : nodes_) {
+      node.engine.released = true;
+      asio::co_spawn(io_, node.service.Drain(SteadyTime::min()), asio::detached);
+    }
+    io_.restart();
+    io_.run();
+  }
+
   void AddNodes(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) nodes_.emplace_back(*this).engine.released = false;
   }
@@ -90,10 +102,10 @@ class ScanClaimsTest : public testing::Test {
     asio::co_spawn(
         io_,
         node.service.Scan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline, urgency),
-        asio::bind_cancellation_slot(pending.cancel->slot(),
-                                     [answer = pending.answer](std::exception_ptr, Result<Answer> result) {
-                                       answer->emplace(std::move(result));
-                                     }));
+        asio::bind_cancellation_slot(pending.cancel->slot(), [signal = pending.cancel, answer = pending.answer](
+                                                                 std::exception_ptr, Result<Answer> result) {
+          answer->emplace(std::move(result));
+        }));
     return pending;
   }
   template <class Condition>
@@ -162,7 +174,7 @@ TEST_F(ScanClaimsTest, WhoWaitsForAnotherNodeHoldsNoSlot) {
   EXPECT_TRUE(Wait(Start(nodes_[1], "b")));
   EXPECT_FALSE(second.answer->has_value());
   nodes_[0].engine.released = true;
-  EXPECT_TRUE(Wait(second)->cached);
+  EXPECT_TRUE(Wait(second).value().cached);
 }
 
 TEST_F(ScanClaimsTest, WaitsOnlyUntilItsDeadline) {
@@ -217,7 +229,7 @@ TEST_F(ScanClaimsTest, AnotherTakesOverWhenTheEngineOfTheHolderFails) {
   ASSERT_TRUE(RunUntil([&] { return claims_.asked >= 3; }));
   for (Node& node : nodes_) node.engine.released = true;
   EXPECT_FALSE(Wait(first));
-  EXPECT_FALSE(Wait(second)->cached);
+  EXPECT_FALSE(Wait(second).value().cached);
 }
 
 TEST_F(ScanClaimsTest, AnotherTakesOverWhenTheLeaseEnds) {
@@ -262,8 +274,8 @@ TEST_F(ScanClaimsTest, NodesWithDifferentSignaturesDoNotWaitForEachOther) {
   Pending second = Start(nodes_[1], "a");
   EXPECT_TRUE(RunUntil([&] { return Running() == 2; }));
   for (Node& node : nodes_) node.engine.released = true;
-  EXPECT_TRUE(Wait(first)->fresh);
-  EXPECT_TRUE(Wait(second)->fresh);
+  EXPECT_TRUE(Wait(first).value().fresh);
+  EXPECT_TRUE(Wait(second).value().fresh);
 }
 
 TEST_F(ScanClaimsTest, APassingVerdictOfAnotherNodeAnswersTheUrgentAndIsTriedAgainForTheQueued) {
@@ -280,7 +292,7 @@ TEST_F(ScanClaimsTest, APassingVerdictOfAnotherNodeAnswersTheUrgentAndIsTriedAga
   EXPECT_EQ(passing->verdict->reason(), Reason::kTimeout);
   EXPECT_TRUE(RunUntil([&] { return nodes_[2].engine.running == 1; }));
   nodes_[2].engine.released = true;
-  EXPECT_EQ(Wait(queued)->verdict->kind(), VerdictKind::kClean);
+  EXPECT_EQ(Wait(queued).value().verdict->kind(), VerdictKind::kClean);
   EXPECT_TRUE(nodes_[1].engine.started.empty());
 }
 
@@ -293,7 +305,7 @@ TEST_F(ScanClaimsTest, TheClaimIsHeldUntilTheVerdictIsStored) {
   const int asked = claims_.asked;
   ASSERT_TRUE(RunUntil([&] { return claims_.asked >= asked + 3; }));
   cache_.held = false;
-  EXPECT_TRUE(Wait(second)->cached);
+  EXPECT_TRUE(Wait(second).value().cached);
   EXPECT_TRUE(nodes_[1].engine.started.empty());
 }
 

@@ -80,7 +80,7 @@ TEST_F(FleetClaimsTest, AClaimIsRenewedForAsLongAsTheScanTakes) {
   EXPECT_EQ(nodes_[1].engine().scans, 0);
   Release(true);
   EXPECT_TRUE(first.get());
-  EXPECT_TRUE(second.get()->cached);
+  EXPECT_TRUE(second.get().value().cached);
   EXPECT_EQ(Scans(), 1);
 }
 
