@@ -116,9 +116,11 @@ aio::Task<Result<std::optional<LeasedJob>>> JobLeases::Take(JobKind kind, Steady
   // begin again, here or elsewhere, but not for ever, and not before those behind it.
   const bool is_unreadable = !content && leased.job.place.kind == ContentPlace::Kind::kFile;
   if (!content && !is_lost && !is_unreadable) {
-    // By no fault of the job's: it is given back.
-    (*held)->Keep();
-    (void)co_await OnLease(leased.lease, calls_.scripts().give_back, {"0", MillisecondsText(kUnloadedPause), ""});
+    // By no fault of the job's: it is given back, and keeps its place if only the taker has gone.
+    if (content.error().code != Errc::kCancelled) {
+      (*held)->Keep();
+      (void)co_await OnLease(leased.lease, calls_.scripts().give_back, {"0", MillisecondsText(kUnloadedPause), ""});
+    }
     co_return std::unexpected(std::move(content.error()));
   }
   if (std::chrono::steady_clock::now() - begun > calls_.settings().policy.lease / 4) {
