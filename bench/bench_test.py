@@ -62,6 +62,12 @@ class Corpora(Temporary):
             self.assertEqual(bytes_below(self.directory / "first" / kind), bytes_below(self.directory / "second" / kind))
             self.assertNotEqual(first["digest"], inputs.make.make(self.directory / "third", kind, 0.02, 2)["digest"])
 
+    def test_costly_files_are_small_ones(self):
+        inputs.make.make(self.directory, "costly", 0.02, 1)
+        sizes = [path.stat().st_size for path in (self.directory / "costly").iterdir()]
+        self.assertEqual(len(sizes), 4)
+        self.assertTrue(all(2**19 < size < 2**20 for size in sizes), sizes)
+
     def test_hold_each_content_once_but_for_duplicates(self):
         for kind in ("mixed", "text", "pe"):
             made = inputs.make.make(self.directory, kind, 0.02, 1)

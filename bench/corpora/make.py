@@ -6,6 +6,7 @@
   pe          Windows programs: the harmless ones of clamav-testfiles with changed ends, and some built here
   large       tar archives, logs, and programs one behind the other
   duplicates  the same hundred contents again and again
+  costly      tar archives of documents just below a mebibyte: small, but long to scan
   archive     one tar of two billion bytes
 
 Which files of /usr are taken follows from their names and the seed alone: the same on machines with the same packages.
@@ -141,7 +142,7 @@ def pe(system: System, scale: float, seed: int) -> Iterator[Content]:
 def large(system: System, scale: float, seed: int) -> Iterator[Content]:
     size = max(2, round(16 * scale)) * MIB
     yield "programs.tar", tarred(list(members(system, "/usr/bin", size))), "/usr/bin"
-    yield "documents.tar", tarred(list(members(system, "/usr/share/doc", size // 4))), "/usr/share/doc"
+    yield "documents.tar", tarred(list(members(system, "/usr/share/doc", max(2 * MIB, size // 4)))), "/usr/share/doc"
     yield "programs.bin", b"".join(content for _, content in members(system, "/usr/lib", 2 * size)), "/usr/lib"
     yield "log.txt", log(random.Random(f"{seed}/log"), 4 * size), "built"
 
@@ -174,6 +175,18 @@ def duplicates(system: System, scale: float, seed: int) -> Iterator[Content]:
         yield f"{number:05d}-{path.name}", content, str(path)
 
 
+def costly(system: System, scale: float, seed: int) -> Iterator[Content]:
+    paths = system.files("/usr/share/doc", KIB, 100 * KIB)
+    for number in range(max(4, round(12 * scale))):
+        part, size = [], 10 * KIB  # the end of the archive
+        for path in paths:
+            size += path.stat().st_size + KIB
+            if size > MIB - 100 * KIB:
+                break
+            part.append((str(path)[1:], path.read_bytes()))
+        yield f"{number:05d}.tar", tarred(part), "/usr/share/doc"
+
+
 def archive(system: System, scale: float, seed: int) -> Iterator[Content]:
     rng = random.Random(f"{seed}/archive")
     part = log(rng, 50_000_000)
@@ -182,7 +195,8 @@ def archive(system: System, scale: float, seed: int) -> Iterator[Content]:
 
 
 MAKERS: dict[str, Callable[[System, float, int], Iterator[Content]]] = {
-    "mixed": mixed, "text": text, "pe": pe, "large": large, "duplicates": duplicates, "archive": archive}
+    "mixed": mixed, "text": text, "pe": pe, "large": large, "duplicates": duplicates, "costly": costly,
+    "archive": archive}
 
 
 def chosen(kind: str, scale: float, seed: int) -> Iterator[Content]:
@@ -197,7 +211,7 @@ def chosen(kind: str, scale: float, seed: int) -> Iterator[Content]:
 
 def make(directory: Path, kind: str, scale: float, seed: int) -> dict:
     """What it holds; made anew unless it is there with the same arguments."""
-    target, stamp = directory / kind, f"{kind} {scale} {seed} 2"
+    target, stamp = directory / kind, f"{kind} {scale} {seed} 3"
     stamp_file, manifest_file = directory / f"{kind}.stamp", directory / f"{kind}.tsv"
     if not (stamp_file.exists() and stamp_file.read_text() == stamp and manifest_file.exists()):
         stamp_file.unlink(missing_ok=True)
@@ -219,7 +233,7 @@ def make(directory: Path, kind: str, scale: float, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="each corpus becomes a directory below it")
-    parser.add_argument("--kinds", default="mixed,text,pe,large,duplicates", help="which, between commas (default: all but archive)")
+    parser.add_argument("--kinds", default="mixed,text,pe,large,duplicates", help="which, between commas (default: all but the last two)")
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer files (default 1.0)")
     parser.add_argument("--seed", type=int, default=1, help="another number takes other files (default 1)")
     arguments = parser.parse_args()

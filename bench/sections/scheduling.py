@@ -16,6 +16,7 @@ def row(name: str, result: dict, beside: str) -> list[str]:
 def run(context: Context) -> Section:
     signatures = inputs.signatures(context)
     large, _ = inputs.corpus(context, "large")
+    costly, _ = inputs.corpus(context, "costly")
     archive, about = inputs.corpus(context, "archive", context.pick(1.0, 0.1))
     seconds, rate = context.pick(40, 8), context.pick(20, 10)
     rows = []
@@ -31,6 +32,12 @@ def run(context: Context) -> Section:
         mixed = texts(2)
         long_ones = load.end(others)
         rows.append(row("beside large files, all slots taken", mixed, f"{long_ones['sent_mb_s']:.1f} MB/s of large files"))
+
+        context.progress.step("scheduling: texts beside costly small files")
+        others = load.begin(context, server.url, corpus=costly, salt=True, connections=8, duration=seconds + 4, timeout=300, seed=78)
+        mixed = texts(5)
+        small_ones = load.end(others)
+        rows.append(row("beside files below 1 MiB that take long", mixed, f"{small_ones['rate']:.1f} of them a second"))
 
         context.progress.step("scheduling: texts beside a huge archive")
         others = load.begin(context, server.url, corpus=archive, passes=1, connections=1, timeout=600)
