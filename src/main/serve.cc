@@ -217,6 +217,12 @@ class App {
     return [this] { return static_cast<double>(own_verdicts_->stats().entries); };
   }
 
+  aio::Task<> StopTaking() {
+    if (shared_ != nullptr) shared_->StopTaking();
+    async_->StopTaking();
+    co_return;
+  }
+
   aio::Task<> RunUntilSignal(asio::signal_set& signals) {
     const auto [failed, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     log_.Info("ending", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"},
@@ -228,9 +234,8 @@ class App {
     std::signal(SIGINT, SIG_DFL);
     using namespace asio::experimental::awaitable_operators;
     const SteadyTime deadline = clock_.SteadyNow() + config_.drain_timeout;
-    if (shared_ != nullptr) shared_->StopTaking();
-    async_->StopTaking();
-    co_await (server_->Drain(deadline) && clamd_->Drain(deadline));
+    // In this order: who is let go then is told that the connection closes.
+    co_await (server_->Drain(deadline) && clamd_->Drain(deadline) && StopTaking());
     co_await control_->Stop(deadline);
     co_await overrides_->Stop();
     co_await async_->Stop(deadline);

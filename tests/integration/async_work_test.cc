@@ -101,6 +101,7 @@ TEST_F(AsyncWork, TakesUpWhatAKilledServerLeft) {
   ASSERT_THAT(Submit(port(), Eicar()), HasStatus(202));
   GiveSignatures();
   ASSERT_TRUE(StatusBecomes(slow, "scanning"));
+  ASSERT_TRUE(JobsBecome("scanning", 1));
   server().Kill();
 
   StartWithHooks({"--set", "jobs.lease=1h"});
