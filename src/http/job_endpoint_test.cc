@@ -54,7 +54,7 @@ class JobEndpointTest : public testing::Test {
   Telemetry telemetry_;
   OverrideBoard board_{clock_, log_};
   SampleOverrides overrides_{board_};
-  ControlApi api_{jobs_, {.store = overrides_, .board = board_, .node = {}}, clock_, log_, telemetry_};
+  ControlApi api_{jobs_, {.store = overrides_, .board = board_, .node = {}}, {}, clock_, log_, telemetry_};
 };
 
 TEST(ParseJobFilter, KnowsStateAndLimit) {

@@ -15,12 +15,17 @@ namespace {
 
 constexpr std::size_t kFileThreads = 4;
 
+clamd::InspectorSettings Settings(const ClamdParts& parts) {
+  clamd::InspectorSettings settings = MakeClamdInspectorSettings(parts.config);
+  settings.on_reload = parts.on_reload;
+  return settings;
+}
+
 }  // namespace
 
 struct ClamdSide::Door {
   explicit Door(const ClamdParts& parts)
-      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock,
-                  parts.telemetry) {}
+      : inspector(Settings(parts), parts.scans, parts.spool, files, parts.clock, parts.telemetry) {}
 
   aio::BlockingPool files{kFileThreads};  // files of clients may lie on a file system that hangs
   clamd::Inspector inspector;
