@@ -124,7 +124,7 @@ TEST_F(SignaturesCommand, ChecksADirectoryWithoutAServer) {
   EXPECT_EQ(why.at("usable"), false);
   EXPECT_EQ(why.at("refused").at("kind"), "does-not-load");
 
-  const Outcome empty = Signatures({"check", root_.MakeDirectory("empty").native()});
+  const Outcome empty = Signatures({"check", root_.MakeDirectory("empty")});
   EXPECT_EQ(empty.status, 1);
   EXPECT_THAT(empty.out, HasSubstr("refused: empty: "));
   EXPECT_EQ(Signatures({"check", (root_ / "missing").native()}).status, 1);
