@@ -38,15 +38,22 @@ Result<std::optional<std::size_t>> ActionLine::Choose() const {
                 see_help());
 }
 
-Result<std::filesystem::path> ActionLine::Data(std::size_t action, std::vector<std::string> problems,
-                                               const Surroundings& surroundings) const {
+Result<Config> ActionLine::Settings(std::size_t action, std::vector<std::string> problems,
+                                    const Surroundings& surroundings) const {
   auto loaded = actions_[action].settings->Load(surroundings);
   if (!problems.empty()) {
     if (!loaded) std::ranges::copy(loaded.error(), std::back_inserter(problems));
     return Misuse(problems, see_help());
   }
   if (!loaded) return Fail(Errc::kMalformed, ProblemsText(loaded.error()) + "See: " + see_help() + "\n");
-  return std::move(loaded->config.data);
+  return std::move(loaded->config);
+}
+
+Result<std::filesystem::path> ActionLine::Data(std::size_t action, std::vector<std::string> problems,
+                                               const Surroundings& surroundings) const {
+  auto config = Settings(action, std::move(problems), surroundings);
+  if (!config) return std::unexpected(std::move(config.error()));
+  return std::move(config->data);
 }
 
 }  // namespace lazaret::config

@@ -28,8 +28,10 @@ class ActionLine {
 
   // Which action was asked for; empty when it is help. kMalformed as ParseCommandLine has it.
   Result<std::optional<std::size_t>> Choose() const;
-  // The data directory of the server that is meant, unless there are `problems` or the settings have some. kMalformed
-  // as ParseCommandLine has it.
+  // The settings in use, unless there are `problems` or the settings have some. kMalformed as ParseCommandLine has it.
+  Result<Config> Settings(std::size_t action, std::vector<std::string> problems,
+                          const Surroundings& surroundings) const;
+  // The data directory of the server that is meant; otherwise the same.
   Result<std::filesystem::path> Data(std::size_t action, std::vector<std::string> problems,
                                      const Surroundings& surroundings) const;
 

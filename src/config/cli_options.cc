@@ -45,6 +45,11 @@ CLI::App* AddCommand(CLI::App& parent, const std::string& name) {
 
 bool Has(const CLI::App& app, const std::string& flag) { return app.get_option(flag)->count() > 0; }
 
+std::string ValueOf(const CLI::App& app, const std::string& name) {
+  const CLI::Option* const option = app.get_option(name);
+  return option->count() > 0 ? option->results().back() : std::string();
+}
+
 std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
   return *std::ranges::min_element(candidates, {}, [&](std::string_view c) { return EditDistance(word, c); });
 }

@@ -27,6 +27,8 @@ CLI::App* AddCommand(CLI::App& parent, const std::string& name);
 bool Has(const CLI::App& app, const std::string& flag);
 // The candidate that looks most like `word`.
 std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& candidates);
+// The last value of an option, "" when it is not given.
+std::string ValueOf(const CLI::App& app, const std::string& name);
 // One problem for each argument that `app` does not know.
 std::vector<std::string> UnexpectedArguments(const CLI::App& app);
 

@@ -12,6 +12,7 @@
 #include "config/help.h"
 #include "config/jobs_line.h"
 #include "config/override_line.h"
+#include "config/signature_line.h"
 
 namespace lazaret::config {
 namespace {
@@ -25,6 +26,7 @@ struct CommandLine {
   CLI::App* version;
   std::optional<JobsLine> jobs;
   std::optional<OverrideLine> override;
+  std::optional<SignatureLine> signatures;
 
   CommandLine() {
     app.set_help_flag();
@@ -42,6 +44,7 @@ struct CommandLine {
     version->add_flag("--json");
     jobs.emplace(app);
     override.emplace(app);
+    signatures.emplace(app);
   }
 };
 
@@ -72,6 +75,7 @@ Result<Command> ParseCommandLine(const std::vector<std::string>& arguments, cons
 
   if (line.jobs->parsed()) return line.jobs->Read(surroundings);
   if (line.override->parsed()) return line.override->Read(surroundings);
+  if (line.signatures->parsed()) return line.signatures->Read(surroundings);
   const CLI::App& app = chosen();
   const bool serves = &app == line.serve;
   const bool checks = &app == line.check;
@@ -90,9 +94,11 @@ Result<Command> ParseCommandLine(const std::vector<std::string>& arguments, cons
     if (Has(app, "--version") && app.remaining().empty()) return Version{false};
     const std::vector<std::string> rest = app.remaining();
     if (rest.empty() || rest.front().starts_with('-')) {
-      return Misuse({"say what to do: serve, config check, config sample, jobs, override or version"}, help);
+      return Misuse({"say what to do: serve, config check, config sample, jobs, override, signatures or version"},
+                    help);
     }
-    const std::string_view near = Nearest(rest.front(), {"serve", "config", "jobs", "override", "version"});
+    const std::string_view near =
+        Nearest(rest.front(), {"serve", "config", "jobs", "override", "signatures", "version"});
     return Misuse({"unknown command " + rest.front() + "; the nearest is " + std::string(near)}, help);
   }
   if (&app == line.config && app.remaining().empty()) {

@@ -70,7 +70,17 @@ struct Overrides {
   std::string signature = {};
   std::optional<End> end = std::nullopt;
 };
-using Command = std::variant<Serve, ConfigCheck, ConfigSample, Jobs, Overrides, Version, Help>;
+// `lazaret signatures ...`: ask the server of a data directory about its signatures, or try those of a directory.
+struct Signatures {
+  enum class Action { kStatus, kReload, kRollback, kCheck };
+  Action action;
+  Config config = {};
+  bool json = false;
+  bool force = false;                    // for kReload
+  std::string reason = {};               // for kRollback; may be empty
+  std::filesystem::path directory = {};  // for kCheck
+};
+using Command = std::variant<Serve, ConfigCheck, ConfigSample, Jobs, Overrides, Signatures, Version, Help>;
 
 // `arguments` come without the name of the program. Reads the file that --config or LAZARET_CONFIG names, and nothing
 // else. The error is kMalformed; its `what` is the whole text for standard error, several lines with a newline at the

@@ -193,9 +193,9 @@ TEST(CommandLine, RefusesAFlagWithoutItsValue) {
 }
 
 TEST(CommandLine, SaysWhatToDoWhenNothingWasAsked) {
-  EXPECT_EQ(
-      ErrorOf({}),
-      "lazaret: say what to do: serve, config check, config sample, jobs, override or version\nSee: lazaret --help\n");
+  EXPECT_EQ(ErrorOf({}),
+            "lazaret: say what to do: serve, config check, config sample, jobs, override, signatures or version\nSee: "
+            "lazaret --help\n");
   EXPECT_THAT(ErrorOf({"--data", "x"}), HasSubstr("say what to do"));
   EXPECT_EQ(ErrorOf({"config"}),
             "lazaret: say what to do: config check or config sample\nSee: lazaret config --help\n");
@@ -404,6 +404,43 @@ TEST(CurrentSurroundings, SplitsTheEnvironment) {
   const char* const environment[] = {"A=1", "B=x=y", "C=", "broken", nullptr};
   const Environment expected = {{"A", "1"}, {"B", "x=y"}, {"C", ""}};
   EXPECT_EQ(CurrentSurroundings(environment).environment, expected);
+}
+
+Signatures SignaturesOf(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "signatures");
+  const auto command = ParseCommandLine(arguments, {{}, true});
+  if (command && std::holds_alternative<Signatures>(*command)) return std::get<Signatures>(*command);
+  ADD_FAILURE() << (command ? "another command" : command.error().what);
+  return {.action = Signatures::Action::kStatus};
+}
+
+TEST(CommandLine, KnowsWhatCanBeDoneAboutSignatures) {
+  const Signatures status = SignaturesOf({"status"});
+  EXPECT_EQ(status.action, Signatures::Action::kStatus);
+  EXPECT_EQ(status.config.data, Config{}.data);
+  EXPECT_FALSE(status.json);
+  const Signatures reload = SignaturesOf({"reload", "--force", "--json", "--data", "/d"});
+  EXPECT_EQ(reload.action, Signatures::Action::kReload);
+  EXPECT_TRUE(reload.force);
+  EXPECT_TRUE(reload.json);
+  EXPECT_EQ(reload.config.data, "/d");
+  EXPECT_FALSE(SignaturesOf({"reload"}).force);
+  EXPECT_EQ(SignaturesOf({"rollback", "--reason", "a b"}).reason, "a b");
+  EXPECT_EQ(SignaturesOf({"rollback"}).action, Signatures::Action::kRollback);
+  const Signatures check = SignaturesOf({"check", "./new", "--json"});
+  EXPECT_EQ(check.action, Signatures::Action::kCheck);
+  EXPECT_EQ(check.directory, "./new");
+  EXPECT_THAT(TextOf<Help>({"signatures", "check", "--help"}), StartsWith("lazaret signatures - "));
+}
+
+TEST(CommandLine, ExplainsMisuseOfSignatures) {
+  EXPECT_THAT(ErrorOf({"signatures"}), HasSubstr("say what to do: signatures status, signatures reload, signatures "
+                                                 "rollback or signatures check\n"));
+  EXPECT_THAT(ErrorOf({"signatures", "rolback"}), HasSubstr("the nearest is rollback"));
+  EXPECT_THAT(ErrorOf({"signatures", "check"}), HasSubstr("say which directory"));
+  EXPECT_THAT(ErrorOf({"signatures", "check", "a", "b"}), HasSubstr("say one directory"));
+  EXPECT_THAT(ErrorOf({"signatures", "status", "x"}), HasSubstr("unexpected argument x"));
+  EXPECT_THAT(ErrorOf({"signatures", "rollback", "--force"}), HasSubstr("unknown option --force"));
 }
 
 }  // namespace

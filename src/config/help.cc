@@ -16,6 +16,10 @@ Usage:
   lazaret override add CONTENT clean|infected --reason TEXT    say what a content is, whatever is found in it
   lazaret override list                show what is overridden
   lazaret override remove CONTENT...   let the engine's word count again
+  lazaret signatures status            show which signatures are in use, and what became of the last others
+  lazaret signatures reload            load the signatures of the directory now
+  lazaret signatures rollback          go back to the signatures of before
+  lazaret signatures check DIR         say whether signatures can be used; needs no service
   lazaret version [--json]             print the versions
   lazaret COMMAND --help               more about one command
 
@@ -148,6 +152,38 @@ Services that share a Redis share their overrides: all of them know within secon
 The commands talk to the service over control.sock in its data directory, which only the service's user and root may open.
 Exit status: 0 when all went well, 1 when something failed, 2 when the command line or the configuration is wrong, 3 when
 there is no such override.
+)";
+
+const std::string_view kSignaturesHelp =
+    R"(lazaret signatures - which signatures the service uses, and a way forth and back.
+
+Usage:
+  lazaret signatures status [OPTION]...                     show those in use, those of before, and the last refusal
+  lazaret signatures reload [--force] [OPTION]...           read the directory now, and wait until its are in use
+  lazaret signatures rollback [--reason TEXT] [OPTION]...   go back to those of before
+  lazaret signatures check DIR [OPTION]...                  load the signatures of DIR and try them out, without a service
+
+Examples:
+  lazaret signatures status
+  lazaret signatures check /srv/new-signatures && rsync -a --delete /srv/new-signatures/ /var/lib/clamav/
+  lazaret signatures rollback --reason "false alarms since this morning, ticket 4711"
+  lazaret signatures status --json | jq -r .refused.reason
+
+Options:
+  --force            also take signatures that were gone back from, or are far fewer than those in use (reload)
+  --reason TEXT      why, up to 500 bytes; it is shown by status and logged (rollback)
+  --json             print JSON
+  --data DIR         the data directory of the service that is meant
+  --config FILE      take it from this file; LAZARET_CONFIG may name it, and LAZARET_DATA the directory itself
+  -h, --help         show this text
+
+A service notices changes of its directory by itself: reload is for those who will not wait. What was gone back from is not
+loaded again before the directory holds others. check uses the settings of the service ([signatures] and [engine] of its
+configuration), needs as much memory as the signatures do, and compares them with none.
+
+The commands but check talk to the service over control.sock in its data directory, which only the service's user and root
+may open. Exit status: 0 when all went well, 1 when signatures were refused or something failed, 2 when the command line or
+the configuration is wrong.
 )";
 
 }  // namespace lazaret::config

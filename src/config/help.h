@@ -13,5 +13,6 @@ extern const std::string_view kSampleHelp;
 extern const std::string_view kVersionHelp;
 extern const std::string_view kJobsHelp;
 extern const std::string_view kOverrideHelp;
+extern const std::string_view kSignaturesHelp;
 
 }  // namespace lazaret::config

@@ -17,12 +17,6 @@ constexpr std::array<Overrides::Action, 3> kActions = {Overrides::Action::kAdd, 
 constexpr std::string_view kWhichContent = "say which content: give its SHA-256 or a file";
 constexpr std::uint64_t kLongest = milliseconds(std::chrono::days(3650)).count();
 
-// The last value of an option, "" when it is not given.
-std::string ValueOf(const CLI::App& app, const std::string& name) {
-  const CLI::Option* const option = app.get_option(name);
-  return option->count() > 0 ? option->results().back() : std::string();
-}
-
 }  // namespace
 
 std::optional<End> ParseEnd(std::string_view text) {

@@ -11,6 +11,7 @@
 #include "http/job_endpoint.h"
 #include "http/override_endpoint.h"
 #include "http/router.h"
+#include "http/signature_endpoint.h"
 
 namespace lazaret::http {
 
@@ -19,7 +20,8 @@ namespace lazaret::http {
 // the routes of all of them together.
 class ControlApi final : public Handler {
  public:
-  ControlApi(JobQueue& jobs, OverrideEndpoint::Parts overrides, const Clock& clock, Log& log, Telemetry& telemetry);
+  ControlApi(JobQueue& jobs, OverrideEndpoint::Parts overrides, SignatureEndpoint::Parts signatures, const Clock& clock,
+             Log& log, Telemetry& telemetry);
 
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
@@ -32,6 +34,7 @@ class ControlApi final : public Handler {
 
   JobEndpoint jobs_;
   OverrideEndpoint overrides_;
+  SignatureEndpoint signatures_;
   Router router_;
 };
 

@@ -54,7 +54,7 @@ class JobEndpointTest : public testing::Test {
   Telemetry telemetry_;
   OverrideBoard board_{clock_, log_};
   SampleOverrides overrides_{board_};
-  ControlApi api_{jobs_, {.store = overrides_, .board = board_, .node = {}}, clock_, log_, telemetry_};
+  ControlApi api_{jobs_, {.store = overrides_, .board = board_, .node = {}}, {}, clock_, log_, telemetry_};
 };
 
 TEST(ParseJobFilter, KnowsStateAndLimit) {
@@ -167,7 +167,7 @@ TEST_F(JobEndpointTest, SaysThatTheQueueCannotBeReached) {
 TEST_F(JobEndpointTest, HasANameForEveryRoute) {
   EXPECT_THAT(ControlApi::Routes(),
               ElementsAre("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/retry", "/v1/overrides", "/v1/overrides/{id}",
-                          "unknown", "bad-head"));
+                          "/v1/signatures", "/v1/signatures/reload", "/v1/signatures/rollback", "unknown", "bad-head"));
   EXPECT_EQ(Ask("PUT", Path(1)).headers.front().second, "GET, HEAD, DELETE");
 }
 

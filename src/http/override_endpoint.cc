@@ -1,8 +1,5 @@
 #include "http/override_endpoint.h"
 
-#include <pwd.h>
-#include <sys/types.h>
-
 #include <charconv>
 #include <utility>
 
@@ -11,6 +8,7 @@
 #include "http/known_query.h"
 #include "http/override_json.h"
 #include "http/problem.h"
+#include "http/user_name.h"
 
 namespace lazaret::http {
 namespace {
@@ -26,16 +24,6 @@ Response ProblemForOverride(const Error& error) {
   if (error.code == Errc::kNotFound) return Problem(404, "unknown-override", "there is no override of this content");
   if (error.code == Errc::kTooLarge) return Problem(409, "too-many-overrides", error.what);
   return ProblemFor(error, kRetryAfter);
-}
-
-// The name of a user, or its number.
-std::string NameOf(std::optional<uid_t> user) {
-  if (!user) return "unknown";
-  passwd entry{};
-  std::array<char, 16384> buffer;
-  passwd* found = nullptr;
-  if (::getpwuid_r(*user, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return entry.pw_name;
-  return fmt::format("uid {}", *user);
 }
 
 Result<VerdictKind> ParseKind(std::optional<std::string_view> text) {
@@ -112,7 +100,7 @@ aio::Task<Response> OverrideEndpoint::Put(Exchange& exchange) {
   const WallTime now = parts_.board.Now();
   auto order = ParseOverrideOrder(exchange.head.query, now);
   if (!order) co_return ProblemFor(order.error(), kRetryAfter);
-  const std::string user = NameOf(exchange.input.PeerUser());
+  const std::string user = UserName(exchange.input.PeerUser());
   const Override entry{.id = *id,
                        .kind = order->kind,
                        .signature = std::move(order->signature),
@@ -138,7 +126,7 @@ aio::Task<Response> OverrideEndpoint::Remove(Exchange& exchange) {
   if (const auto removed = co_await parts_.store.Remove(*id); !removed) {
     co_return ProblemForOverride(removed.error());
   }
-  log_.Warning("override removed by the operator", {{"id", id->Hex()}, {"by", NameOf(exchange.input.PeerUser())}});
+  log_.Warning("override removed by the operator", {{"id", id->Hex()}, {"by", UserName(exchange.input.PeerUser())}});
   co_return Json(fmt::format(R"({{"id":"{}","removed":true}})", id->Hex()));
 }
 

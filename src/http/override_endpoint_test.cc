@@ -42,7 +42,7 @@ class OverrideEndpointTest : public testing::Test {
   Telemetry telemetry_;
   OverrideBoard board_{clock_, log_};
   SampleOverrides store_{board_};
-  ControlApi api_{jobs_, {.store = store_, .board = board_, .node = "web1"}, clock_, log_, telemetry_};
+  ControlApi api_{jobs_, {.store = store_, .board = board_, .node = "web1"}, {}, clock_, log_, telemetry_};
 };
 
 TEST(ParseOverrideOrder, KnowsWhatCanBeSaid) {

@@ -11,12 +11,19 @@
 #include "main/settings.h"
 
 namespace lazaret {
-namespace {}  // namespace
+namespace {
+
+clamd::InspectorSettings Settings(const ClamdParts& parts) {
+  clamd::InspectorSettings settings = MakeClamdInspectorSettings(parts.config);
+  settings.on_reload = parts.on_reload;
+  return settings;
+}
+
+}  // namespace
 
 struct ClamdSide::Door {
   explicit Door(const ClamdParts& parts)
-      : inspector(MakeClamdInspectorSettings(parts.config), parts.scans, parts.spool, files, parts.clock, parts.log,
-                  parts.telemetry) {}
+      : inspector(Settings(parts), parts.scans, parts.spool, files, parts.clock, parts.log, parts.telemetry) {}
 
   clamd::FilePool files{{}};
   clamd::Inspector inspector;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "aio/task.h"
@@ -23,6 +24,7 @@ struct ClamdParts {
   const Clock& clock;
   Log& log;
   Telemetry& telemetry;
+  std::function<void()> on_reload;  // any thread calls it; may be empty
 };
 
 // The front door for clients of clamd. When the configuration names no address for it there is none, and nothing of the

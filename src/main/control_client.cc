@@ -21,7 +21,6 @@
 namespace lazaret {
 namespace {
 
-constexpr seconds kPatience{30};
 constexpr std::size_t kMostBytes = 256 * 1024 * 1024;
 
 std::unexpected<Error> NoAnswer(std::string_view why) {
@@ -29,8 +28,8 @@ std::unexpected<Error> NoAnswer(std::string_view why) {
 }
 
 // Everything up to the end of the stream.
-Result<std::string> ReceiveAll(const UniqueFd& socket) {
-  const SteadyTime deadline = std::chrono::steady_clock::now() + kPatience;
+Result<std::string> ReceiveAll(const UniqueFd& socket, seconds patience) {
+  const SteadyTime deadline = std::chrono::steady_clock::now() + patience;
   std::string received;
   std::array<char, 65536> buffer;
   for (;;) {
@@ -38,7 +37,7 @@ Result<std::string> ReceiveAll(const UniqueFd& socket) {
     pollfd polled{.fd = socket.Get(), .events = POLLIN, .revents = 0};
     const int ready = ::poll(&polled, 1, static_cast<int>(std::max<milliseconds::rep>(left.count(), 0)));
     if (ready == 0) {
-      return Fail(Errc::kTimeout, fmt::format("the server has not answered for {} seconds", kPatience.count()));
+      return Fail(Errc::kTimeout, fmt::format("the server has not answered for {} seconds", patience.count()));
     }
     if (ready < 0 && errno == EINTR) continue;
     const ssize_t n = ::recv(socket.Get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -82,7 +81,7 @@ ControlClient::ControlClient(const std::filesystem::path& data) {
   if (failed) data_ = data;
 }
 
-Result<ControlAnswer> ControlClient::Ask(std::string_view method, std::string_view target) const {
+Result<ControlAnswer> ControlClient::Ask(std::string_view method, std::string_view target, seconds patience) const {
   const auto path = ControlSocketIn(data_);
   const auto socket = ConnectToUnixSocket(path);
   if (!socket && socket.error().code == Errc::kNotFound) {
@@ -101,7 +100,7 @@ Result<ControlAnswer> ControlClient::Ask(std::string_view method, std::string_vi
   if (::send(socket->Get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
     return NoAnswer("the server took no request");
   }
-  const auto received = ReceiveAll(*socket);
+  const auto received = ReceiveAll(*socket, patience);
   if (!received) return std::unexpected(received.error());
   return Parse(*received);
 }

@@ -15,8 +15,9 @@ namespace lazaret {
 
 namespace json = boost::json;
 
-Result<std::string> AskForBody(const ControlClient& client, std::string_view method, const std::string& target) {
-  const auto answer = client.Ask(method, target);
+Result<std::string> AskForBody(const ControlClient& client, std::string_view method, const std::string& target,
+                               seconds patience) {
+  const auto answer = client.Ask(method, target, patience);
   if (!answer) return std::unexpected(answer.error());
   if (answer->status == 200) return answer->body;
   const auto problem = ParseObject(answer->body);

@@ -14,7 +14,8 @@
 namespace lazaret {
 
 // The body of a 200. kNotFound for a 404, otherwise what the server says is wrong.
-Result<std::string> AskForBody(const ControlClient& client, std::string_view method, const std::string& target);
+Result<std::string> AskForBody(const ControlClient& client, std::string_view method, const std::string& target,
+                               seconds patience = kControlPatience);
 Result<boost::json::object> ParseObject(const std::string& body);
 // To standard output.
 Result<void> PrintOut(const std::string& text);

@@ -13,8 +13,10 @@ std::filesystem::path ControlSocketIn(const std::filesystem::path& data) { retur
 
 Result<std::unique_ptr<ControlServer>> ControlServer::Listen(const std::filesystem::path& data, JobQueue& jobs,
                                                              http::OverrideEndpoint::Parts overrides,
+                                                             http::SignatureEndpoint::Parts signatures,
                                                              const Clock& clock, Log& log, Telemetry& telemetry) {
-  std::unique_ptr<ControlServer> control(new ControlServer(jobs, std::move(overrides), clock, log, telemetry));
+  std::unique_ptr<ControlServer> control(
+      new ControlServer(jobs, std::move(overrides), std::move(signatures), clock, log, telemetry));
   auto server = http::Listen({.net = {.listen = {"unix:" + ControlSocketIn(data).native()},
                                       .socket_mode = 0600,
                                       .socket_owner = {},

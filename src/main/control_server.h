@@ -23,7 +23,8 @@ class ControlServer {
  public:
   // `data` is the absolute path of the data directory, which the caller owns. Fails as http::Listen does.
   static Result<std::unique_ptr<ControlServer>> Listen(const std::filesystem::path& data, JobQueue& jobs,
-                                                       http::OverrideEndpoint::Parts overrides, const Clock& clock,
+                                                       http::OverrideEndpoint::Parts overrides,
+                                                       http::SignatureEndpoint::Parts signatures, const Clock& clock,
                                                        Log& log, Telemetry& telemetry);
 
   void Start() { server_->Start(); }
@@ -31,9 +32,9 @@ class ControlServer {
   aio::Task<> Stop(SteadyTime deadline);
 
  private:
-  ControlServer(JobQueue& jobs, http::OverrideEndpoint::Parts overrides, const Clock& clock, Log& log,
-                Telemetry& telemetry)
-      : api_(jobs, std::move(overrides), clock, log, telemetry) {}
+  ControlServer(JobQueue& jobs, http::OverrideEndpoint::Parts overrides, http::SignatureEndpoint::Parts signatures,
+                const Clock& clock, Log& log, Telemetry& telemetry)
+      : api_(jobs, std::move(overrides), std::move(signatures), clock, log, telemetry) {}
 
   http::ControlApi api_;
   std::unique_ptr<net::Server> server_;

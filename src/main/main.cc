@@ -12,6 +12,7 @@
 #include "main/jobs_command.h"
 #include "main/override_command.h"
 #include "main/serve.h"
+#include "main/signature_command.h"
 
 namespace {
 
@@ -26,6 +27,7 @@ struct Runner {
   int operator()(const lazaret::config::ConfigSample& sample) const { return Print(sample.text, 0); }
   int operator()(const lazaret::config::Jobs& jobs) const { return lazaret::RunJobs(jobs); }
   int operator()(const lazaret::config::Overrides& overrides) const { return lazaret::RunOverrides(overrides); }
+  int operator()(const lazaret::config::Signatures& order) const { return lazaret::RunSignatures(order); }
   int operator()(const lazaret::config::Help& help) const { return Print(help.text, 0); }
   int operator()(const lazaret::config::Version& version) const {
     return Print(version.json ? fmt::format("{{\"name\":\"lazaret\",\"version\":\"{}\"}}\n", LAZARET_VERSION)

@@ -39,6 +39,7 @@
 #include "main/override_side.h"
 #include "main/settings.h"
 #include "main/shared_side.h"
+#include "main/signature_side.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
 #include "service/late_job_queue.h"
@@ -102,10 +103,11 @@ class App {
     auto server = http::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
-    auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_});
+    auto clamd = ClamdSide::Listen({config_, *service_, *spool_, clock_, log_, metrics_, ReloadWhenAsked()});
     if (!clamd) return std::unexpected(clamd.error());
     clamd_ = *std::move(clamd);
-    auto control = ControlServer::Listen(data_.path(), queue_, overrides_->ForOperator(), clock_, log_, metrics_);
+    auto control = ControlServer::Listen(data_.path(), queue_, overrides_->ForOperator(),
+                                         SignaturesForOperator(config_, engine_->signatures()), clock_, log_, metrics_);
     if (!control) return std::unexpected(control.error());
     control_ = *std::move(control);
     AddGauges();
@@ -157,6 +159,13 @@ class App {
     service_ =
         std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
                                       io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk(), &overrides_->board());
+  }
+
+  // What clamd's RELOAD does, which does not wait for it.
+  std::function<void()> ReloadWhenAsked() {
+    clamav::SignatureManager* const signatures = engine_->signatures();
+    if (signatures == nullptr) return {};
+    return [signatures] { signatures->RequestReload(); };
   }
 
   // A server without an engine hands scans to the queue, which makes one job of the same content.

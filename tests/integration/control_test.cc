@@ -44,7 +44,8 @@ class Control : public testing::Test {
   ~Control() override { Stop(); }
 
   void Start() {
-    auto server = ControlServer::Listen(data_, jobs_, Overrides(), clock_, log_, telemetry_);
+    auto server = ControlServer::Listen(data_, jobs_, Overrides(), {.missing = "a test has no signatures"}, clock_,
+                                        log_, telemetry_);
     if (!server) throw std::runtime_error(server.error().what);
     server_ = *std::move(server);
     server_->Start();
@@ -102,7 +103,8 @@ TEST_F(ControlSocket, BelongsToItsUserAlone) {
 TEST_F(ControlSocket, ReplacesThatOfADeadServerButNotOfALivingOne) {
   LeaveStaleSocket();
   Start();
-  const auto second = ControlServer::Listen(data_, jobs_, Overrides(), clock_, log_, telemetry_);
+  const auto second = ControlServer::Listen(data_, jobs_, Overrides(), {.missing = "a test has no signatures"}, clock_,
+                                            log_, telemetry_);
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().what, HasSubstr("somebody listens there already"));
   const auto answer = Ask(socket_, "GET", "/v1/jobs");
@@ -113,7 +115,8 @@ TEST_F(ControlSocket, ReplacesThatOfADeadServerButNotOfALivingOne) {
 TEST_F(ControlSocket, SaysThatTheDataDirectoryHasTooLongAPath) {
   const fs::path deep = root_ / std::string(120 - root_.path().native().size(), 'x');
   fs::create_directory(deep);
-  const auto server = ControlServer::Listen(deep, jobs_, Overrides(), clock_, log_, telemetry_);
+  const auto server = ControlServer::Listen(deep, jobs_, Overrides(), {.missing = "a test has no signatures"}, clock_,
+                                            log_, telemetry_);
   ASSERT_FALSE(server);
   EXPECT_THAT(server.error().what, HasSubstr("has 1 to 107 bytes"));
   EXPECT_THAT(server.error().what, HasSubstr("--data"));
