@@ -9,6 +9,10 @@ from sections.cold import FORGETFUL, ColdPass
 # Name: (settings, environment) that differ from the default. A new measure adds its switch here.
 VARIANTS: dict[str, tuple[dict, dict]] = {
     "as it is": ({}, {}),
+    "engine.huge_pages=false": ({"engine.huge_pages": "false"}, {}),
+    "engine.skip_unmatched=false": ({"engine.skip_unmatched": "false"}, {}),
+    "engine.share_match_state=false": ({"engine.share_match_state": "false"}, {}),
+    "none of the three": ({"engine.huge_pages": "false", "engine.skip_unmatched": "false", "engine.share_match_state": "false"}, {}),
     "glibc.malloc.hugetlb=1": ({}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
     "large malloc thresholds": ({}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2000000000:"
                                                        "glibc.malloc.top_pad=268435456"}),

@@ -104,6 +104,9 @@ struct Config {
     std::uint64_t max_files = 10'000;
     std::uint64_t temp_size = kGiB;
     std::uint64_t memory = 4 * kGiB;
+    bool huge_pages = true;
+    bool skip_unmatched = true;
+    bool share_match_state = true;
     friend bool operator==(const Engine&, const Engine&) = default;
   };
   // The clamd servers that are used as the engine.

@@ -112,6 +112,12 @@ constexpr std::array kFields = {
           "Temporary space of each scanner."},
     Field{"engine.memory", "", Kind::kSize, +[](C& c) { return &c.engine.memory; }, 64 * kMiB, kTiB,
           "Address space of each scanner beyond the signatures, which all of them share."},
+    Field{"engine.huge_pages", "", Kind::kSwitch, +[](C& c) { return &c.engine.huge_pages; }, 0, 0,
+          "For speed: move the loaded signatures into huge pages, which takes about two seconds for a gigabyte."},
+    Field{"engine.skip_unmatched", "", Kind::kSwitch, +[](C& c) { return &c.engine.skip_unmatched; }, 0, 0,
+          "For speed: do not evaluate logical signatures of which nothing was matched."},
+    Field{"engine.share_match_state", "", Kind::kSwitch, +[](C& c) { return &c.engine.share_match_state; }, 0, 0,
+          "For speed and memory: scanners share what each layer's matches begin with instead of filling it anew."},
 
     Field{"clamd_pool.connections", "", Kind::kCount, +[](C& c) { return &c.clamd_pool.connections; }, 1, 1024,
           "Scans at once on each clamd server of engine.clamd; no more than its MaxThreads."},

@@ -66,6 +66,9 @@ clamav::SignatureSettings MakeSignatureSettings(const config::Config& config, co
   limits.max_recursion = static_cast<std::uint32_t>(config.engine.max_recursion);
   limits.max_files = static_cast<std::uint32_t>(config.engine.max_files);
   limits.detect_pua = from.pua;
+  limits.huge_pages = config.engine.huge_pages;
+  limits.skip_unmatched = config.engine.skip_unmatched;
+  limits.share_match_state = config.engine.share_match_state;
   const auto mode = from.reload == config::SignatureReload::kBeside  ? clamav::ReloadMode::kBeside
                     : from.reload == config::SignatureReload::kDrain ? clamav::ReloadMode::kDrain
                                                                      : clamav::ReloadMode::kAuto;

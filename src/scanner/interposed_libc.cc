@@ -1,7 +1,6 @@
 // C linkage and the names of the C library are forced by interposition, and so is the state behind them
 // (io_failures.h). The functions are declared here through assembler names: the C library's headers would replace some
 // by macros.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -9,8 +8,8 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 
+#include "scanner/interposition.h"
 #include "scanner/io_failures.h"
 
 struct __dirstream;
@@ -53,28 +52,6 @@ FILE* NoteFopen(const char* mode, FILE* file) {
   if (file == nullptr && (mode[0] != 'r' || LosesContent(errno))) Note("fopen", false);
   return file;
 }
-
-// The definition of a call that comes after this executable in the search order. Found on first use, since shared
-// libraries call some before main.
-template <class Signature>
-class Real;
-template <class R, class... Args>
-class Real<R(Args...)> {
- public:
-  constexpr explicit Real(const char* name) : name_(name) {}
-  bool Resolve() {
-    if (function_ == nullptr) function_ = reinterpret_cast<R (*)(Args...)>(::dlsym(RTLD_NEXT, name_));
-    return function_ != nullptr;
-  }
-  R operator()(Args... args) {
-    if (!Resolve()) std::abort();
-    return function_(args...);
-  }
-
- private:
-  const char* name_;
-  R (*function_)(Args...) = nullptr;
-};
 
 constinit Real<int(const char*, mode_t)> real_mkdir("mkdir");
 constinit Real<int(const char*, int, mode_t)> real_open("open");
@@ -132,8 +109,6 @@ bool ResolveRealCalls() {
                     real_pwrite64, real_fwrite, real_fputs, real_fputc, real_putc, real_vfprintf_chk, real_fflush,
                     real_fclose, real_ftruncate, real_ftruncate64, real_read, real_pread, real_pread64);
 }
-
-#define LAZARET_INTERPOSE(name) __asm__(name) __attribute__((visibility("default"), used))
 
 extern "C" {
 

@@ -21,6 +21,7 @@
 #include "scanner/charsets.h"
 #include "scanner/digests.h"
 #include "scanner/io_failures.h"
+#include "scanner/logical_expression.h"
 #include "scanner/low_priority.h"
 #include "scanner/process.h"
 #include "scanner/sandbox.h"
@@ -82,6 +83,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (!ResolveRealCalls()) return Fail(Errc::kInternal, "the C library lacks a function that must be watched");
   if (!SeccompIsAvailable()) return Fail(Errc::kUnavailable, "the kernel has no seccomp filters: scanning is refused");
   oom_score_ = OomScore::OfThisProcess();
+  const auto huge_pages = HugePages::Prepare();
   auto isolation = Isolate(request, mounts_);
   if (!isolation) return std::unexpected(isolation.error());
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
@@ -113,6 +115,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (PreloadCharsetsAndTimeZone() < CharsetConversions()) {
     isolation_->warnings.emplace_back("some character sets of the C library are missing");
   }
+  std::ranges::move(SpeedUp(huge_pages), std::back_inserter(isolation_->warnings));
   // Ours first: the list may be cut to fit its message.
   ready.warnings.insert(ready.warnings.begin(), isolation_->warnings.begin(), isolation_->warnings.end());
 
@@ -123,6 +126,29 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (::fcntl(control_.Get(), F_SETFL, O_NONBLOCK) != 0) return std::unexpected(SystemError("fcntl", errno));
   Send(wire::Encode(ready));
   return {};
+}
+
+std::vector<std::string> Zygote::SpeedUp(const Result<HugePages>& huge_pages) {
+  std::vector<std::string> warnings;
+  if (request_.skip_unmatched) SkipUnmatchedExpressions();
+  if (request_.share_match_state) {
+    if (auto files = MatchStateFiles::Make()) {
+      match_state_files_.emplace(*std::move(files));
+    } else {
+      warnings.push_back(
+          fmt::format("scans are slower, engine.share_match_state has no effect: {}", files.error().what));
+    }
+  }
+  if (!request_.huge_pages) return warnings;
+  // Last: what was allocated until now is what scanners share.
+  const HugePages::Moved moved = huge_pages ? huge_pages->Collapse() : HugePages::Moved{};
+  if (!huge_pages || moved.bytes < moved.possible / 2) {
+    warnings.push_back(fmt::format(
+        "scans are slower, engine.huge_pages has little effect: {}",
+        huge_pages ? fmt::format("the kernel made them of {} of {} MiB", moved.bytes >> 20, moved.possible >> 20)
+                   : huge_pages.error().what));
+  }
+  return warnings;
 }
 
 // Whether a scanner could enter its sandbox: a scanner that cannot has nobody to tell why.
@@ -229,7 +255,13 @@ void Zygote::BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote) {
     if (::dup2(socket.Get(), kSocket) < 0) ::_exit(kScannerNoSandbox);
     socket.Reset(kSocket);
   }
-  CloseFrom(kSocket + 1);
+  int first_closed = kSocket + 1;
+  if (match_state_files_) {
+    if (!match_state_files_->MoveTo(first_closed)) ::_exit(kScannerNoSandbox);
+    match_state_files_->Use();
+    first_closed += MatchStateFiles::kCount;
+  }
+  CloseFrom(first_closed);
   if (!SilenceStandardStreams()) ::_exit(kScannerNoSandbox);
   ::_exit(RunScanner(*engine_, RulesFor(slot), std::move(socket)));
 }

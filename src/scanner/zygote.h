@@ -2,13 +2,16 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "scanner/clamav_engine.h"
+#include "scanner/huge_pages.h"
 #include "scanner/isolation.h"
+#include "scanner/match_state.h"
 #include "scanner/oom_score.h"
 #include "scanner/sandbox.h"
 #include "wire/scanner_protocol.h"
@@ -40,6 +43,8 @@ class Zygote {
 
   Result<wire::LoadRequest> ReceiveLoadRequest();
   Result<void> Load(const wire::LoadRequest& request);
+  // Measures for speed that were asked for; a warning for each that cannot be taken.
+  std::vector<std::string> SpeedUp(const Result<HugePages>& huge_pages);
   Result<void> TrySandbox();
   Result<void> Serve();
   Result<void> HandleRequest();
@@ -59,6 +64,7 @@ class Zygote {
   wire::LoadRequest request_;
   std::unique_ptr<Isolation> isolation_;
   std::unique_ptr<ClamavEngine> engine_;
+  std::optional<MatchStateFiles> match_state_files_;
   std::vector<Slot> slots_;
   std::deque<Outgoing> outgoing_;
 };

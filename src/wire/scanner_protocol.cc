@@ -40,7 +40,8 @@ template <class Visitor, class Message>
 void VisitFields(Visitor& visit, Message& m) {
   visit(m.signature_directory), visit(m.temp_directory), visit(m.user), visit(m.slots), visit(m.temp_bytes);
   visit(m.memory_bytes), visit(m.max_file_bytes), visit(m.max_scan_bytes), visit(m.max_recursion);
-  visit(m.max_files), visit(m.detect_pua), visit(m.low_priority);
+  visit(m.max_files), visit(m.detect_pua), visit(m.low_priority), visit(m.huge_pages);
+  visit(m.skip_unmatched), visit(m.share_match_state);
 }
 template <class Visitor, class Message>
   requires std::same_as<std::remove_const_t<Message>, ForkRequest>

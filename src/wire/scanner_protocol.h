@@ -31,6 +31,10 @@ struct LoadRequest {
   std::uint32_t max_files = 0;  // members of all layers of one content
   bool detect_pua = false;      // possibly unwanted applications
   bool low_priority = false;    // load so that it disturbs others less, and is killed first when memory runs out
+  // Measures for speed, none of which changes a verdict (scanner/huge_pages.h, logical_expression.h, match_state.h).
+  bool huge_pages = true;
+  bool skip_unmatched = true;
+  bool share_match_state = true;
   friend bool operator==(const LoadRequest&, const LoadRequest&) = default;
 };
 

@@ -9,9 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "base/seqpacket.h"
+#include "base/unique_fd.h"
 #include "integration/archives.h"
 #include "integration/scanner_fixture.h"
 
@@ -359,17 +363,24 @@ TEST_F(ScannerLife, IgnoresTerminationSignals) {
   EXPECT_TRUE(zygote_->Fork(1));
 }
 
-TEST_F(ScannerLife, InheritsNoDescriptors) {
+TEST_F(ScannerLife, InheritsNoDescriptorsButTheSealedFilesOfMatchStates) {
   if (::geteuid() != 0) GTEST_SKIP() << "a scanner is not dumpable: only root sees its descriptors";
   const Scanner scanner = OneScanner();
   // Only then has it set itself up.
   ASSERT_THAT(scanner.Scan(PlainText(100)), IsClean());
-  std::vector<std::string> names;
+  std::map<std::string, std::string> files;
   for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(scanner.pid) + "/fd")) {
-    names.push_back(fd.path().filename());
+    files[fd.path().filename()] = std::filesystem::read_symlink(fd);
   }
-  std::ranges::sort(names);
-  EXPECT_THAT(names, testing::ElementsAre("0", "1", "2", "3"));
+  using testing::_, testing::Pair, testing::StartsWith;
+  EXPECT_THAT(files, testing::ElementsAre(Pair("0", "/dev/null"), Pair("1", "/dev/null"), Pair("2", "/dev/null"),
+                                          Pair("3", StartsWith("socket:")), Pair("4", StartsWith("/memfd:matches")),
+                                          Pair("5", StartsWith("/memfd:offsets"))));
+  constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  for (const char* number : {"4", "5"}) {
+    const UniqueFd file(::open(fmt::format("/proc/{}/fd/{}", scanner.pid, number).c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(::fcntl(file.Get(), F_GET_SEALS), kSeals);
+  }
 }
 
 TEST_F(ScannerLife, LoadsEveryCharacterSetBeforeForking) {

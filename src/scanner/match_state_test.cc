@@ -1,0 +1,164 @@
+#include "scanner/match_state.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <stdexcept>
+
+// libclamav's own, with ours in front of it.
+extern "C" int cli_ac_initdata(void* state, std::uint32_t partial, std::uint32_t signatures, std::uint32_t relative,
+                               std::uint8_t tracked);
+extern "C" void cli_ac_freedata(void* state);
+
+// AddressSanitizer ends the process otherwise when there is no memory (its manual, "Run-time flags").
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+
+namespace lazaret::scanner {
+namespace {
+
+using testing::Each;
+
+// A match state of libclamav, seen through the addresses that match_state.cc knows.
+class State {
+ public:
+  explicit State(std::uint32_t signatures) { result_ = ::cli_ac_initdata(memory_.data(), 3, signatures, 7, 0); }
+  ~State() { Free(); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void Free() {
+    if (result_ == 0) ::cli_ac_freedata(memory_.data());
+    result_ = -1;
+  }
+  int result() const { return result_; }
+  std::uint32_t signatures() const { return Read<std::uint32_t>(0x0c); }
+  std::span<std::uint32_t, 64> Row(std::size_t array, std::uint32_t number) const {
+    return std::span<std::uint32_t, 64>(Read<std::uint32_t**>(0x18 + 8 * array)[number], 64);
+  }
+
+ private:
+  template <class T>
+  T Read(std::size_t at) const {
+    T value;
+    std::memcpy(&value, memory_.data() + at, sizeof value);
+    return value;
+  }
+  alignas(16) std::array<std::byte, 0xd8> memory_{};
+  int result_;
+};
+
+constexpr std::array<std::uint32_t, 3> kPristine = {0, 0xfffffffe, 0xfffffffe};
+
+void ExpectPristine(const State& state, std::uint32_t signatures) {
+  ASSERT_EQ(state.result(), 0);
+  EXPECT_EQ(state.signatures(), signatures);
+  for (std::size_t array = 0; array < kPristine.size(); ++array) {
+    for (std::uint32_t i = 0; i < signatures; i += (i < 9000 ? 1 : 977)) {
+      ASSERT_THAT(state.Row(array, i), Each(kPristine[array])) << array << " " << i;
+    }
+    ASSERT_THAT(state.Row(array, signatures - 1), Each(kPristine[array]));
+  }
+}
+
+class MatchStates : public testing::Test {
+ protected:
+  // The functions in front of libclamav's have no end: the files stay for as long as the process.
+  static void SetUpTestSuite() {
+    auto made = MatchStateFiles::Make();
+    if (!made) throw std::runtime_error(made.error().what);
+    files_.emplace(*std::move(made));
+    files_->Use();
+  }
+  static std::optional<MatchStateFiles> files_;
+};
+std::optional<MatchStateFiles> MatchStates::files_;
+
+TEST_F(MatchStates, BeginAsLibclamavMakesThem) {
+  for (const std::uint32_t signatures :
+       {1u, kLeastMappedSignatures - 1, kLeastMappedSignatures, 8191u, 8192u, 8193u, 250'000u}) {
+    ExpectPristine(State(signatures), signatures);
+  }
+}
+
+TEST_F(MatchStates, KeepWhatIsWrittenToThemselves) {
+  constexpr std::uint32_t kSignatures = 30'000;
+  State one(kSignatures), other(kSignatures);
+  ASSERT_EQ(one.result(), 0);
+  for (std::size_t array = 0; array < kPristine.size(); ++array) {
+    for (std::uint32_t i = 0; i < kSignatures; i += 7) one.Row(array, i)[i % 64] = i + 1;
+  }
+  ExpectPristine(other, kSignatures);
+  for (std::size_t array = 0; array < kPristine.size(); ++array) {
+    for (std::uint32_t i = 0; i < kSignatures; i += 7) EXPECT_EQ(one.Row(array, i)[i % 64], i + 1);
+  }
+  one.Free();
+  ExpectPristine(State(kSignatures), kSignatures);
+}
+
+TEST_F(MatchStates, AreGivenBack) {
+  const auto mapped = [] {
+    std::size_t pages = 0;
+    if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+      if (std::fscanf(file, "%zu", &pages) != 1) pages = 0;
+      std::fclose(file);
+    }
+    return pages;
+  };
+  {
+    State warm(250'000);
+  }
+  const std::size_t before = mapped();
+  for (int i = 0; i < 50; ++i) State(250'000).Row(0, 1)[0] = 1;
+  EXPECT_LT(mapped(), before + 250'000 * 256 / 4096) << "less than one array more";
+}
+
+// For a process of its own.
+void EndWithResultOfTightSpace() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_AS, &limit);
+  limit.rlim_cur = 1 << 20;
+  ::setrlimit(RLIMIT_AS, &limit);
+  ::_exit(State(250'000).result());
+}
+
+TEST_F(MatchStates, WithoutAddressSpaceAreAnErrorOfLibclamavs) {
+  constexpr int kOutOfMemory = 20;  // CL_EMEM
+  EXPECT_EXIT(EndWithResultOfTightSpace(), testing::ExitedWithCode(kOutOfMemory), "");
+}
+
+TEST_F(MatchStates, NobodyCanWriteIntoTheFiles) {
+  for (const int file : {files_->zeroes(), files_->no_offsets()}) {
+    EXPECT_EQ(::pwrite(file, "x", 1, 0), -1);
+    EXPECT_EQ(errno, EPERM);
+    EXPECT_EQ(::ftruncate(file, 0), -1);
+    EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), MAP_FAILED);
+    EXPECT_EQ(::fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), -1) << "the seals are sealed";
+  }
+}
+
+TEST_F(MatchStates, FilesMoveToTheDescriptorsThatAreAskedFor) {
+  auto files = MatchStateFiles::Make();
+  ASSERT_TRUE(files);
+  const int first = ::fcntl(files->zeroes(), F_DUPFD, 200);
+  ASSERT_GE(first, 200);
+  ASSERT_TRUE(files->MoveTo(first));
+  EXPECT_EQ(files->zeroes(), first);
+  EXPECT_EQ(files->no_offsets(), first + 1);
+  std::uint32_t value = 1;
+  EXPECT_EQ(::pread(first, &value, sizeof value, 0), 4);
+  EXPECT_EQ(value, 0u);
+  EXPECT_EQ(::pread(first + 1, &value, sizeof value, 0), 4);
+  EXPECT_EQ(value, 0xfffffffe);
+}
+
+}  // namespace
+}  // namespace lazaret::scanner
