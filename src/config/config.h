@@ -129,7 +129,7 @@ struct Config {
   struct Content {
     std::uint64_t max_size = 4 * kGiB;
     std::uint64_t memory_file_size = kMiB;
-    std::uint64_t memory_budget = kGiB;
+    std::uint64_t memory_budget = 64 * kMiB;
     std::uint64_t disk_budget = 64 * kGiB;
     friend bool operator==(const Content&, const Content&) = default;
   };

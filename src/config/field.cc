@@ -152,7 +152,7 @@ constexpr std::array kFields = {
     Field{"content.memory_file_size", "", Kind::kSize, +[](C& c) { return &c.content.memory_file_size; }, 0, kGiB,
           "Contents up to this size are held in memory, larger ones in a file."},
     Field{"content.memory_budget", "", Kind::kSize, +[](C& c) { return &c.content.memory_budget; }, 0, 16 * kTiB,
-          "Memory for all contents that are held at once; beyond it requests are refused with 503."},
+          "Memory for all contents that are held at once; beyond it they go to files, too."},
     Field{"content.disk_budget", "", Kind::kSize, +[](C& c) { return &c.content.disk_budget; }, 1, 1024 * kTiB,
           "Disk space for all contents that are held at once; beyond it requests are refused with 503."},
 

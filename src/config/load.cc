@@ -61,7 +61,7 @@ Problems Contradictions(const Config& config) {
   at_most("content.max_size", "content.disk_budget", config.content.max_size, config.content.disk_budget,
           "the largest uploads would never be accepted");
   at_most("content.memory_file_size", "content.memory_budget", config.content.memory_file_size,
-          config.content.memory_budget, "the largest contents for memory would never be accepted");
+          config.content.memory_budget, "the largest contents for memory would never have room there");
   if (config.engine.kind == EngineKind::kClamd && config.engine.clamd.empty()) {
     problems.push_back(
         "engine.kind is clamd, but engine.clamd names no server: add --clamd unix:PATH or tcp:HOST:PORT");

@@ -408,7 +408,7 @@ TEST(Load, RefusesBudgetsThatAreSmallerThanWhatTheyHold) {
   EXPECT_THAT(ProblemsOfFlag("content.disk_budget", "4GiB"), IsEmpty());
   EXPECT_THAT(ProblemsOfFlag("content.memory_budget", "1048575"),
               ElementsAre("content.memory_file_size (1MiB) is more than content.memory_budget (1048575B): the largest "
-                          "contents for memory would never be accepted"));
+                          "contents for memory would never have room there"));
   EXPECT_THAT(ProblemsOfFlag("content.memory_budget", "1MiB"), IsEmpty());
 }
 

@@ -18,10 +18,14 @@ namespace {
 // Up to this size a content is kept in the process's own memory: most requests are answered from the cache and never
 // need a descriptor.
 constexpr std::uint64_t kSmallBytes = 64 * 1024;
+// Budgets are taken in steps, so that not every piece asks for them.
+constexpr std::uint64_t kSmallStep = 4 * 1024;
 constexpr std::uint64_t kMemoryStep = 64 * 1024;
 constexpr std::uint64_t kDiskStep = 16 * 1024 * 1024;
 
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step * step; }
+
+std::uint64_t MemoryFor(std::uint64_t size) { return RoundUp(size, size <= kSmallBytes ? kSmallStep : kMemoryStep); }
 
 // A second descriptor of the same file that cannot write.
 Result<UniqueFd> ReopenReadOnly(int fd) {
@@ -74,11 +78,6 @@ class SpooledContent final : public Content {
   UniqueFd fd_;
 };
 
-Error MemoryFull(const Spool& spool) {
-  return {Errc::kOverloaded, fmt::format("all {} bytes of memory for contents are in use (content.memory_budget)",
-                                         spool.settings().memory_budget)};
-}
-
 Error DiskFull(const Spool& spool) {
   return {Errc::kOverloaded, fmt::format("all {} bytes of disk for contents are in use (content.disk_budget)",
                                          spool.settings().disk_budget)};
@@ -124,12 +123,14 @@ Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::Blocking
 Result<void> Spool::CheckRoom(std::optional<std::uint64_t> size) const {
   const std::uint64_t bytes = size.value_or(0);
   if (bytes > settings_.max_content) return std::unexpected(TooLarge(*this));
-  if (bytes > settings_.memory_file_size) {
-    if (!disk_.HasRoomFor(RoundUp(bytes, kDiskStep))) return std::unexpected(DiskFull(*this));
-  } else if (!memory_.HasRoomFor(RoundUp(bytes + 1, kMemoryStep))) {
-    return std::unexpected(MemoryFull(*this));
-  }
+  if (bytes <= settings_.memory_file_size && memory_.HasRoomFor(MemoryFor(bytes + 1))) return {};
+  if (!disk_.HasRoomFor(DiskFor(bytes + 1))) return std::unexpected(DiskFull(*this));
   return {};
+}
+
+// Small ones come here when memory is full, and there may be thousands of them.
+std::uint64_t Spool::DiskFor(std::uint64_t size) const {
+  return RoundUp(size, size <= settings_.memory_file_size ? kMemoryStep : kDiskStep);
 }
 
 SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {
@@ -145,14 +146,17 @@ SpoolWriter::~SpoolWriter() {
 
 aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
   if (bytes.size() > spool_->settings_.max_content - size_) co_return std::unexpected(TooLarge(*spool_));
-  if (!to_file_ && size_ + bytes.size() > spool_->settings_.memory_file_size) to_file_ = true;
+  const std::uint64_t new_size = size_ + bytes.size();
+  // What memory has no room for goes to the disk: many slow uploads must not keep others out.
+  if (!to_file_) {
+    to_file_ = new_size > spool_->settings_.memory_file_size || !memory_.GrowTo(MemoryFor(new_size));
+  }
   if (to_file_) co_return co_await AppendToFile(bytes);
   co_return AppendToMemory(bytes);
 }
 
 Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
   const std::uint64_t new_size = size_ + bytes.size();
-  if (!memory_.GrowTo(RoundUp(new_size, kMemoryStep))) return std::unexpected(MemoryFull(*spool_));
   if (!memory_file_ && new_size > kSmallBytes) {
     if (auto moved = MoveToMemoryFile(); !moved) return moved;
   }
@@ -177,7 +181,7 @@ Result<void> SpoolWriter::MoveToMemoryFile() {
 
 aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
   const std::uint64_t new_size = size_ + bytes.size();
-  if (!disk_.GrowTo(RoundUp(new_size, kDiskStep))) co_return std::unexpected(DiskFull(*spool_));
+  if (!disk_.GrowTo(spool_->DiskFor(new_size))) co_return std::unexpected(DiskFull(*spool_));
   auto written = co_await spool_->pool_.Run([&]() -> Result<void> {
     if (!file_) {
       file_ = UniqueFd(::openat(spool_->directory_.Get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));

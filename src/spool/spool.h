@@ -17,10 +17,10 @@
 namespace lazaret {
 
 struct SpoolSettings {
-  std::filesystem::path directory;     // for contents that are too large for memory; made when missing
+  std::filesystem::path directory;     // for contents that memory has no room for; made when missing
   std::uint64_t max_content = 0;       // bytes of one content
   std::uint64_t memory_file_size = 0;  // contents up to this many bytes stay in memory
-  std::uint64_t memory_budget = 0;     // bytes of all contents in memory
+  std::uint64_t memory_budget = 0;     // bytes of all contents in memory; beyond it they go to files, too
   std::uint64_t disk_budget = 0;       // bytes of all contents in files
 };
 
@@ -47,6 +47,8 @@ class Spool {
  private:
   friend class SpoolWriter;
   Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool);
+  // What a content of `size` bytes takes of the budget for files.
+  std::uint64_t DiskFor(std::uint64_t size) const;
 
   const SpoolSettings settings_;
   UniqueFd directory_;
@@ -62,8 +64,8 @@ class SpoolWriter {
   SpoolWriter(SpoolWriter&&) = default;
   ~SpoolWriter();
 
-  // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget or the disk
-  // is full. After an error the writer can only be dropped.
+  // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when the budget for files
+  // or the disk is full. After an error the writer can only be dropped.
   aio::Task<Result<void>> Append(Bytes bytes);
 
   // The content that is complete now. Call once.

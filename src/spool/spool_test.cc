@@ -122,8 +122,35 @@ TEST_F(SpoolTest, TakesTheLargestContentAndNotOneByteMore) {
   EXPECT_EQ(spool_->CheckRoom(settings_.max_content + 1).error().code, Errc::kTooLarge);
 }
 
-TEST_F(SpoolTest, RefusesWhenTheMemoryBudgetIsUsedUp) {
+TEST_F(SpoolTest, GoesToTheDiskWhenTheMemoryBudgetIsUsedUp) {
   settings_.memory_budget = 128 << 10;
+  settings_.disk_budget = 256 << 10;
+  Open();
+  ContentPtr first = Write(Pattern(64 << 10), 70000);
+  const ContentPtr second = Write(Pattern(64 << 10), 70000);
+  EXPECT_EQ(spool_->memory_used(), 128u << 10);
+  EXPECT_EQ(spool_->disk_used(), 0u);
+  // One that comes then, and one that has begun in memory.
+  const ContentPtr third = Write(Pattern(1000), 100);
+  EXPECT_EQ(ReadAll(*third->Descriptor()), Pattern(1000));
+  EXPECT_EQ(spool_->disk_used(), 64u << 10);
+  first.reset();
+  SpoolWriter writer = spool_->NewWriter({});
+  ASSERT_TRUE(Append(writer, Pattern(60 << 10)));
+  EXPECT_EQ(spool_->memory_used(), 124u << 10);
+  ASSERT_TRUE(Append(writer, "x"));
+  EXPECT_EQ(spool_->memory_used(), 128u << 10) << "the last step";
+  ASSERT_TRUE(Append(writer, Pattern(4 << 10)));
+  EXPECT_EQ(spool_->memory_used(), 64u << 10);
+  const auto moved = writer.Finish();
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(ReadAll(*(*moved)->Descriptor()), Pattern(60 << 10) + "x" + Pattern(4 << 10));
+  EXPECT_EQ((*moved)->digest(), Sha256::Of(AsBytes(Pattern(60 << 10) + "x" + Pattern(4 << 10))));
+}
+
+TEST_F(SpoolTest, RefusesWhenBothBudgetsAreUsedUp) {
+  settings_.memory_budget = 64 << 10;
+  settings_.disk_budget = 64 << 10;
   Open();
   ContentPtr first = Write(Pattern(64 << 10), 70000);
   EXPECT_TRUE(spool_->CheckRoom(1000));
@@ -133,7 +160,8 @@ TEST_F(SpoolTest, RefusesWhenTheMemoryBudgetIsUsedUp) {
   EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
   first.reset();
   EXPECT_TRUE(spool_->CheckRoom(1000));
-  EXPECT_TRUE(Append(writer, "x"));
+  SpoolWriter another = spool_->NewWriter({});
+  EXPECT_TRUE(Append(another, "x"));
 }
 
 TEST_F(SpoolTest, RefusesWhenTheDiskBudgetIsUsedUp) {

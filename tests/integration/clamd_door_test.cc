@@ -74,7 +74,7 @@ TEST_F(ClamdDoorTest, SharesTheCacheWithRest) {
 }
 
 TEST_F(ClamdDoorTest, AnswersPingWhileUploadsStall) {
-  StartDoor({"--set", "content.memory_budget=2GiB"});
+  StartDoor();
   std::vector<std::unique_ptr<ClamdClient>> stalled;
   const std::string half = "zINSTREAM\0\0\1\0\0"s + std::string(32 * 1024, 'x');
   for (int i = 0; i < 500; ++i) {

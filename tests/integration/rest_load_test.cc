@@ -181,7 +181,8 @@ TEST_F(RestLoad, LimitsConnections) {
 }
 
 TEST_F(RestLoad, LimitsTheMemoryForContents) {
-  Start({"--set", "content.memory_budget=1MiB", "--set", "http.body_timeout=1h"});
+  Start({"--set", "content.memory_budget=1MiB", "--set", "content.disk_budget=1MiB", "--max-size", "1MiB", "--set",
+         "http.body_timeout=1h"});
   // Takes all but 128 KiB of the memory, and never ends.
   const std::string most = PlainText(896 * 1024);
   HttpConnection large(port());
@@ -189,6 +190,11 @@ TEST_F(RestLoad, LimitsTheMemoryForContents) {
       large.Send(MakeRequest("POST", "/v1/scan", {{"Content-Length", std::to_string(most.size() + 1)}}) + most));
   ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", static_cast<double>(most.size())));
   EXPECT_THAT(Post(port(), "/v1/scan", PlainText(127 * 1024)), HasVerdict("clean"));
+  // Then the disk is used, until that is full, too.
+  HttpConnection spilled(port());
+  ASSERT_TRUE(
+      spilled.Send(MakeRequest("POST", "/v1/scan", {{"Content-Length", std::to_string(most.size() + 1)}}) + most));
+  ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", static_cast<double>(most.size())));
   for (const bool asks : {false, true}) {
     Headers headers = {{"Content-Length", std::to_string(129 * 1024)}};
     if (asks) headers.emplace_back("Expect", "100-continue");
@@ -203,9 +209,12 @@ TEST_F(RestLoad, LimitsTheMemoryForContents) {
   (void)chunked.Send(MakeRequest("POST", "/v1/scan", {{"Transfer-Encoding", "chunked"}}) +
                      Chunked(PlainText(129 * 1024), 10'000));
   EXPECT_THAT(chunked.Receive(), IsProblem(503, "overloaded"));
-  ASSERT_TRUE(large.Send("x"));
-  EXPECT_THAT(large.Receive(), HasVerdict("clean"));
+  for (HttpConnection* waiting : {&large, &spilled}) {
+    ASSERT_TRUE(waiting->Send("x"));
+    EXPECT_THAT(waiting->Receive(), HasVerdict("clean"));
+  }
   EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"memory\"}", 0));
+  EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 0));
   EXPECT_THAT(Post(port(), "/v1/scan", PlainText(129 * 1024)), HasVerdict("clean"));
 }
 
