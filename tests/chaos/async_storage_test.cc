@@ -123,10 +123,11 @@ TEST_F(AsyncStorage, ADiskThatIsFullWhileJobsFinishOnlyDelaysThem) {
   SmallDisk disk(root_ / "data", 64 * kMiB);
   if (!disk.is_mounted()) GTEST_SKIP() << "needs the right to mount a tmpfs";
   // Nothing is small, so that the first job keeps all others waiting.
-  StartWithHooks({"--scanners", "1", "--set", "queue.small_size=0"});
-  ASSERT_THAT(Submit(port(), Hook("slow 3000")), HasStatus(202));
-  ASSERT_TRUE(StatusBecomes(Hook("slow 3000"), "scanning"));
-  promised_[IdOf(Hook("slow 3000"))] = "clean";
+  Start({"--scanners", "1", "--set", "queue.small_size=0"});
+  ASSERT_TRUE(server().HaltScanners());
+  ASSERT_THAT(Submit(port(), "harmless"), HasStatus(202));
+  ASSERT_TRUE(StatusBecomes("harmless", "scanning"));
+  promised_[IdOf("harmless")] = "clean";
   constexpr unsigned kJobs = 200;
   for (unsigned i = 0; i < kJobs; ++i) {
     const unsigned number = next_++;
@@ -135,6 +136,7 @@ TEST_F(AsyncStorage, ADiskThatIsFullWhileJobsFinishOnlyDelaysThem) {
     promised_[IdOf(content)] = VerdictDue(number);
   }
   disk.Fill();
+  server().LetScannersGoOn();
   EXPECT_TRUE(Eventually([&] {
     return server().Log().find("job queue does not work") != std::string::npos || JobsInfo("done") == kJobs + 1;
   }));

@@ -27,7 +27,8 @@ constexpr std::string_view kHour = "?wait=3600";
 
 TEST_F(AsyncPoll, FollowsAScanThroughItsLife) {
   LaunchWithoutEngine(WithHooks({"--scanners", "1"}));
-  const std::string slow = Hook("slow 1000");
+  // Long enough to be seen while it is scanned, also where everything is slow.
+  const std::string slow = Hook("slow 4000");
   ASSERT_THAT(Submit(port(), slow), IsQueued(IdOf(slow)));
   const auto queued = Poll(port(), IdOf(slow), 0);
   ASSERT_THAT(queued, IsInState("queued"));
@@ -71,14 +72,17 @@ TEST_F(AsyncPoll, IsAnsweredWhenTheVerdictIsThere) {
 }
 
 TEST_F(AsyncPoll, IsAnsweredWhenAScanWithoutAJobIsDone) {
-  StartWithHooks(kHoldsForAnHour);
+  Start(kHoldsForAnHour);
+  ASSERT_TRUE(server().HaltScanners());
   HttpConnection scan(port());
-  ASSERT_TRUE(scan.Send(MakeRequest("POST", "/v1/scan", {}, Hook("slow 1000"))));
-  ASSERT_TRUE(StatusBecomes(Hook("slow 1000"), "scanning"));
+  ASSERT_TRUE(scan.Send(MakeRequest("POST", "/v1/scan", {}, Eicar())));
+  ASSERT_TRUE(StatusBecomes(Eicar(), "scanning"));
   HttpConnection poll(port());
-  ASSERT_TRUE(poll.Send(PollRequest(Hook("slow 1000"), kHour)));
-  EXPECT_THAT(poll.Receive(), HasVerdict("clean"));
-  EXPECT_THAT(scan.Receive(), HasVerdict("clean"));
+  ASSERT_TRUE(poll.Send(PollRequest(Eicar(), kHour)));
+  ASSERT_TRUE(MetricBecomes(kLongPolls, 1));
+  server().LetScannersGoOn();
+  EXPECT_THAT(poll.Receive(), HasVerdict("infected"));
+  EXPECT_THAT(scan.Receive(), HasVerdict("infected"));
 }
 
 TEST_F(AsyncPoll, IsAnsweredAtOnceWhenThereIsNothingToWaitFor) {

@@ -18,6 +18,7 @@ using testing::SizeIs;
 
 constexpr const char* kLost = "lazaret_jobs_total{event=\"lost\"}";
 constexpr const char* kRetried = "lazaret_jobs_total{event=\"retried\"}";
+constexpr const char* kDone = "lazaret_jobs_total{event=\"done\"}";
 constexpr const char* kDead = "lazaret_jobs_total{event=\"dead\"}";
 
 class AsyncWork : public AsyncTest {
@@ -66,15 +67,16 @@ TEST_F(AsyncWork, TellsDepthAndAge) {
 
 TEST_F(AsyncWork, GivesJobsBackWhenTheServerEnds) {
   LaunchWithoutEngine(WithHooks({"--scanners", "1", "--set", "drain_timeout=100ms"}));
-  const std::string slow = Hook("slow 3000");
-  ASSERT_THAT(Submit(port(), slow), HasStatus(202));
+  const std::string endless = Hook("hang");
+  ASSERT_THAT(Submit(port(), endless), HasStatus(202));
   for (unsigned i = 0; i < 10; ++i) ASSERT_THAT(Submit(port(), LargeHook(fmt::format("none {}", i))), HasStatus(202));
   GiveSignatures();
-  ASSERT_TRUE(StatusBecomes(slow, "scanning"));
+  ASSERT_TRUE(StatusBecomes(endless, "scanning"));
   EXPECT_EQ(server().Terminate(), 0);
 
-  StartWithHooks();
-  EXPECT_EQ(VerdictOf(slow), "clean");
+  // To a scanner without hooks they are texts.
+  Start();
+  EXPECT_EQ(VerdictOf(endless), "clean");
   for (unsigned i = 0; i < 10; ++i) EXPECT_EQ(VerdictOf(LargeHook(fmt::format("none {}", i))), "clean");
   EXPECT_TRUE(JobsBecome("done", 11));
   EXPECT_EQ(Metric(kLost), 0) << "they were given back, not lost";
@@ -82,30 +84,34 @@ TEST_F(AsyncWork, GivesJobsBackWhenTheServerEnds) {
 }
 
 TEST_F(AsyncWork, FinishesWhatIsBeingScannedWhenThereIsTime) {
-  LaunchWithoutEngine(WithHooks({"--scanners", "1"}));
-  const std::string slow = Hook("slow 1000");
-  ASSERT_THAT(Submit(port(), slow), HasStatus(202));
-  GiveSignatures();
-  ASSERT_TRUE(StatusBecomes(slow, "scanning"));
-  EXPECT_EQ(server().Terminate(), 0);
+  Start({"--scanners", "1"});
+  ASSERT_TRUE(server().HaltScanners());
+  ASSERT_THAT(Submit(port(), Eicar()), HasStatus(202));
+  ASSERT_TRUE(StatusBecomes(Eicar(), "scanning"));
+  server().Signal(SIGTERM);
+  ASSERT_TRUE(server().WaitForLog("\"ending\""));
+  server().LetScannersGoOn();
+  EXPECT_EQ(server().WaitForEnd(), 0);
   LaunchWithoutEngine();
-  EXPECT_THAT(Poll(port(), IdOf(slow), 0), IsInState("done"));
+  EXPECT_THAT(Poll(port(), IdOf(Eicar()), 0), IsInState("done"));
 }
 
 TEST_F(AsyncWork, TakesUpWhatAKilledServerLeft) {
   LaunchWithoutEngine(WithHooks({"--scanners", "1", "--set", "jobs.lease=1h"}));
-  const std::string slow = Hook("slow 3000");
-  ASSERT_THAT(Submit(port(), slow), HasStatus(202));
+  const std::string endless = Hook("hang");
+  ASSERT_THAT(Submit(port(), endless), HasStatus(202));
   const std::string large = PlainText(2'000'000);
   ASSERT_THAT(Submit(port(), large), HasStatus(202));
   ASSERT_THAT(Submit(port(), Eicar()), HasStatus(202));
   GiveSignatures();
-  ASSERT_TRUE(StatusBecomes(slow, "scanning"));
-  ASSERT_TRUE(JobsBecome("scanning", 1));
+  ASSERT_TRUE(StatusBecomes(endless, "scanning"));
+  // What is counted is on the disk, and the oldest job is the first to be leased. Another worker may have a second one.
+  ASSERT_TRUE(Eventually([&] { return JobsInfo("scanning") >= 1; }));
   server().Kill();
 
-  StartWithHooks({"--set", "jobs.lease=1h"});
-  EXPECT_EQ(VerdictOf(slow), "clean");
+  // To a scanner without hooks it is a text.
+  Start({"--set", "jobs.lease=1h"});
+  EXPECT_EQ(VerdictOf(endless), "clean");
   EXPECT_EQ(VerdictOf(large), "clean");
   EXPECT_EQ(VerdictOf(Eicar()), "infected");
   EXPECT_GE(Metric(kLost), 1);
@@ -115,11 +121,17 @@ TEST_F(AsyncWork, TakesUpWhatAKilledServerLeft) {
 }
 
 TEST_F(AsyncWork, LetsThoseWhoWaitGoFirst) {
-  StartWithHooks({"--scanners", "1"});
+  Start({"--scanners", "1"});
+  ASSERT_TRUE(server().HaltScanners());
   constexpr unsigned kJobs = 60;
-  for (unsigned i = 0; i < kJobs; ++i) ASSERT_THAT(Submit(port(), Hook("slow 100", i)), HasStatus(202));
-  EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
-  EXPECT_GT(JobsInfo("queued") + JobsInfo("scanning"), kJobs / 2) << "it did not wait for them";
+  for (unsigned i = 0; i < kJobs; ++i) ASSERT_THAT(Submit(port(), EicarWithPrefix(i)), HasStatus(202));
+  ASSERT_TRUE(JobsBecome("scanning", 2)) << "one for each worker";
+  HttpConnection waits(port());
+  ASSERT_TRUE(waits.Send(MakeRequest("POST", "/v1/scan", {}, Eicar())));
+  EXPECT_TRUE(StatusBecomes(Eicar(), "scanning")) << "it waits for them";
+  EXPECT_EQ(JobsInfo("queued") + JobsInfo("scanning"), kJobs);
+  server().LetScannersGoOn();
+  EXPECT_THAT(waits.Receive(), HasVerdict("infected"));
   EXPECT_TRUE(JobsBecome("done", kJobs));
 }
 
@@ -183,7 +195,7 @@ TEST_F(AsyncWork, AContentThatCrashesScannersIsADeadLetter) {
 TEST_F(AsyncWork, ATimeOutIsTriedAsOftenAsItMay) {
   for (const int attempts : {1, 3}) {
     StartWithHooks({"--scanners", "1", "--data", (root_ / fmt::format("data-{}", attempts)).native(), "--set",
-                    "engine.deadline=300ms", "--set", fmt::format("jobs.attempts={}", attempts), "--set",
+                    "engine.deadline=1s", "--set", fmt::format("jobs.attempts={}", attempts), "--set",
                     "jobs.retry_pause=50ms"});
     ASSERT_THAT(Submit(port(), Hook("hang")), HasStatus(202));
     EXPECT_EQ(VerdictOf(Hook("hang")), "unscannable: timeout");
@@ -196,7 +208,7 @@ TEST_F(AsyncWork, ATimeOutIsTriedAsOftenAsItMay) {
 }
 
 TEST_F(AsyncWork, OthersGoOnWhileOneWaitsToBeTriedAgain) {
-  StartWithHooks({"--scanners", "1", "--set", "engine.deadline=300ms", "--set", "jobs.retry_pause=1h"});
+  StartWithHooks({"--scanners", "1", "--set", "engine.deadline=1s", "--set", "jobs.retry_pause=1h"});
   ASSERT_THAT(Submit(port(), Hook("hang")), HasStatus(202));
   ASSERT_TRUE(MetricBecomes(kRetried, 1));
   ASSERT_THAT(Submit(port(), Eicar()), HasStatus(202));
@@ -208,13 +220,14 @@ TEST_F(AsyncWork, OthersGoOnWhileOneWaitsToBeTriedAgain) {
 TEST_F(AsyncWork, ForgetsWhatIsDoneInTime) {
   Start({"--set", "jobs.keep_done=1s", "--set", "jobs.keep_dead=1h", "--set", "cache.max_age=1s"});
   for (unsigned i = 0; i < 5; ++i) ASSERT_THAT(Submit(port(), EicarWithPrefix(i)), HasStatus(202));
-  for (unsigned i = 0; i < 5; ++i) EXPECT_EQ(VerdictOf(EicarWithPrefix(i)), "infected");
+  // Whoever asks a job late does not find it.
+  EXPECT_TRUE(MetricBecomes(kDone, 5));
   EXPECT_TRUE(JobsBecome("done", 0));
   for (unsigned i = 0; i < 5; ++i) {
     EXPECT_TRUE(Eventually([&] { return Poll(port(), IdOf(EicarWithPrefix(i)), 0)->status == 404; }));
   }
   ASSERT_THAT(Submit(port(), EicarWithPrefix(1)), HasStatus(202));
-  EXPECT_EQ(VerdictOf(EicarWithPrefix(1)), "infected");
+  EXPECT_TRUE(MetricBecomes(kDone, 6));
 }
 
 TEST_F(AsyncWork, KeepsOnlySoMuchOfWhatIsDone) {

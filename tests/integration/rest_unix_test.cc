@@ -122,15 +122,17 @@ TEST_F(RestUnix, NoticesThatAClientLeaves) {
 }
 
 TEST_F(RestUnix, AnswersWhatIsUnderWayWhenItEnds) {
-  StartWithHooks(Listen({"--scanners", "1"}));
+  Start(Listen({"--scanners", "1"}));
+  ASSERT_TRUE(server().HaltScanners());
   HttpConnection idle(socket_);
   HttpConnection scanning(socket_);
-  ASSERT_TRUE(scanning.Send(MakeRequest("POST", "/v1/scan", {}, Hook("slow 1500"))));
-  ASSERT_TRUE(StatusBecomes(Hook("slow 1500"), "scanning"));
+  ASSERT_TRUE(scanning.Send(MakeRequest("POST", "/v1/scan", {}, Eicar())));
+  ASSERT_TRUE(StatusBecomes(Eicar(), "scanning"));
   server().Signal(SIGTERM);
   EXPECT_TRUE(idle.IsClosedByServer());
   EXPECT_TRUE(Eventually([&] { return !fs::exists(fs::symlink_status(socket_)); }));
-  EXPECT_THAT(scanning.Receive(), HasVerdict("clean"));
+  server().LetScannersGoOn();
+  EXPECT_THAT(scanning.Receive(), HasVerdict("infected"));
   EXPECT_EQ(server().WaitForEnd(), 0);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <utility>
@@ -121,6 +122,15 @@ std::optional<pid_t> ServerProcess::ZygotePid() const {
 std::vector<pid_t> ServerProcess::ScannerPids() const {
   const auto zygote = ZygotePid();
   return zygote ? ChildrenOf(*zygote) : std::vector<pid_t>();
+}
+
+bool ServerProcess::HaltScanners() const {
+  const auto scanners = ScannerPids();
+  return !scanners.empty() && std::ranges::all_of(scanners, Halt);
+}
+
+void ServerProcess::LetScannersGoOn() const {
+  for (const pid_t pid : ScannerPids()) ::kill(pid, SIGCONT);
 }
 
 bool ServerProcess::WaitUntilReady() const {

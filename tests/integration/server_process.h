@@ -43,6 +43,11 @@ class ServerProcess {
   std::optional<pid_t> ZygotePid() const;
   std::vector<pid_t> ScannerPids() const;
 
+  // Halts all its scanners: what they are given then is being scanned until LetScannersGoOn, however long a test takes
+  // to look. False when one does not stand still.
+  bool HaltScanners() const;
+  void LetScannersGoOn() const;
+
   // Whether /readyz says 200 within kPatience.
   bool WaitUntilReady() const;
 
