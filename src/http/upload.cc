@@ -84,12 +84,13 @@ aio::Task<std::expected<ContentPtr, Response>> Upload::ReceiveFile(Exchange& exc
   const SteadyTime start = clock_.SteadyNow();
   SpoolWriter writer = spool_.NewWriter(exchange.body.length());
   for (;;) {
-    const auto bytes = co_await exchange.body.Read();
-    if (!bytes) co_return std::unexpected(RefuseBody(bytes.error()));
-    if (bytes->empty()) break;
-    if (auto appended = co_await writer.Append(*bytes); !appended) {
-      co_return std::unexpected(RefuseBody(appended.error()));
-    }
+    auto bytes = exchange.body.ReadNow();
+    if (!bytes) bytes = co_await exchange.body.Read();
+    if (!*bytes) co_return std::unexpected(RefuseBody(bytes->error()));
+    if ((*bytes)->empty()) break;
+    auto appended = writer.AppendNow(**bytes);
+    if (!appended) appended = co_await writer.Append(**bytes);
+    if (!*appended) co_return std::unexpected(RefuseBody(appended->error()));
   }
   telemetry_.OnSpooled(clock_.SteadyNow() - start, writer.size());
   auto content = writer.Finish();

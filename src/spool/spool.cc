@@ -143,11 +143,16 @@ SpoolWriter::~SpoolWriter() {
   if (file_) CloseInBackground(spool_->pool_, std::move(file_));
 }
 
+std::optional<Result<void>> SpoolWriter::AppendNow(Bytes bytes) {
+  if (bytes.size() > spool_->settings_.max_content - size_) return std::unexpected(TooLarge(*spool_));
+  if (to_file_ || size_ + bytes.size() > spool_->settings_.memory_file_size) return std::nullopt;
+  return AppendToMemory(bytes);
+}
+
 aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
-  if (bytes.size() > spool_->settings_.max_content - size_) co_return std::unexpected(TooLarge(*spool_));
-  if (!to_file_ && size_ + bytes.size() > spool_->settings_.memory_file_size) to_file_ = true;
-  if (to_file_) co_return co_await AppendToFile(bytes);
-  co_return AppendToMemory(bytes);
+  if (auto done = AppendNow(bytes)) co_return *std::move(done);
+  to_file_ = true;
+  co_return co_await AppendToFile(bytes);
 }
 
 Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {

@@ -65,6 +65,8 @@ class SpoolWriter {
   // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget or the disk
   // is full. After an error the writer can only be dropped.
   aio::Task<Result<void>> Append(Bytes bytes);
+  // Append without suspending, and without a coroutine: empty, with nothing done, when it belongs into a file.
+  std::optional<Result<void>> AppendNow(Bytes bytes);
 
   // The content that is complete now. Call once.
   Result<ContentPtr> Finish();
