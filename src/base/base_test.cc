@@ -49,15 +49,20 @@ TEST(FormatRfc3339, PadsEveryField) {
   EXPECT_EQ(FormatRfc3339(time), "2026-03-04T05:06:07.008Z");
 }
 
+TEST(FormatRfc3339, KeepsItsFormForYearsThatItCannotWrite) {
+  EXPECT_EQ(FormatRfc3339(std::chrono::sys_days{std::chrono::March / 4 / -7}), "0000-03-04T00:00:00.000Z");
+  EXPECT_EQ(FormatRfc3339(std::chrono::sys_days{std::chrono::March / 4 / 12345}), "9999-03-04T00:00:00.000Z");
+}
+
 TEST(ParseRfc3339, ReadsWhatFormatRfc3339Writes) {
   for (const auto time : {WallTime(milliseconds(0)), WallTime(milliseconds(1'700'000'000'123)),
                           WallTime(std::chrono::sys_days(std::chrono::February / 29 / 2028))}) {
     EXPECT_EQ(ParseRfc3339(FormatRfc3339(time)), time);
   }
-  for (const char* text : {"", "2026-03-04", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07.008+", "2026-02-29T05:06:07.008Z",
-                           "2026-13-04T05:06:07.008Z", "2026-00-04T05:06:07.008Z", "2026-03-04T24:06:07.008Z",
-                           "2026-03-04T05:60:07.008Z", "2026-03-04T05:06:60.008Z", "2026-03-04 05:06:07.008Z",
-                           "2026-03-04T05:06:07.00xZ", "2026-03-04T05:06:07.0081Z"}) {
+  for (const char* text : {"", "2026-03-04", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07.008+",
+                           "2026-02-29T05:06:07.008Z", "2026-13-04T05:06:07.008Z", "2026-00-04T05:06:07.008Z",
+                           "2026-03-04T24:06:07.008Z", "2026-03-04T05:60:07.008Z", "2026-03-04T05:06:60.008Z",
+                           "2026-03-04 05:06:07.008Z", "2026-03-04T05:06:07.00xZ", "2026-03-04T05:06:07.0081Z"}) {
     EXPECT_FALSE(ParseRfc3339(text)) << text;
   }
 }
@@ -65,6 +70,19 @@ TEST(ParseRfc3339, ReadsWhatFormatRfc3339Writes) {
 TEST(EscapeJson, EscapesControlsAndQuotesAndKeepsUtf8) {
   EXPECT_EQ(EscapeJson("a\"b\\c\n\x01z"), "a\\\"b\\\\c\\n\\u0001z");
   EXPECT_EQ(EscapeJson("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
+}
+
+TEST(EscapeJson, KeepsPlainTextAroundWhatIsEscaped) {
+  EXPECT_EQ(EscapeJson(""), "");
+  EXPECT_EQ(EscapeJson("plain ~ text"), "plain ~ text");
+  EXPECT_EQ(EscapeJson("\"before\x7F"
+                       "after\\"),
+            "\\\"before\\u007fafter\\\\");
+  EXPECT_EQ(EscapeJson("a\xC3\xBC"
+                       "b\xFF"
+                       "c"),
+            "a\xC3\xBC"
+            "b\\ufffdc");
 }
 
 TEST(EscapeJson, ReplacesBytesThatAreNotUtf8) {

@@ -54,33 +54,38 @@ const EVP_MD* Algorithm() {
 
 struct Sha256::Context {
   EVP_MD_CTX* evp = EVP_MD_CTX_new();
+  bool is_started = false;
 
   ~Context() { EVP_MD_CTX_free(evp); }
+  // Only when there is something to hash: most hashers are dropped after one content.
   void Start() {
+    if (is_started) return;
     if (EVP_DigestInit_ex2(evp, Algorithm(), nullptr) != 1) throw std::runtime_error("OpenSSL cannot start SHA-256");
+    is_started = true;
   }
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
   if (context_->evp == nullptr || Algorithm() == nullptr) throw std::runtime_error("OpenSSL has no SHA-256");
-  context_->Start();
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::Update(Bytes bytes) {
+  context_->Start();
   if (EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()) != 1) throw std::runtime_error("SHA-256 failed");
 }
 
 Digest Sha256::Finish() {
+  context_->Start();
   std::array<std::byte, Digest::kSize> bytes;
   unsigned length = 0;
   if (EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(bytes.data()), &length) != 1 ||
       length != bytes.size()) {
     throw std::runtime_error("SHA-256 failed");
   }
-  context_->Start();
+  context_->is_started = false;
   return Digest(bytes);
 }
 

@@ -107,9 +107,9 @@ std::vector<Route> Api::RoutesFor(ApiScope scope) {
   return routes;
 }
 
-aio::Task<Response> Api::PostScan(Exchange& exchange) { co_return co_await scan_.Handle(exchange); }
+aio::Task<Response> Api::PostScan(Exchange& exchange) { return scan_.Handle(exchange); }
 
-aio::Task<Response> Api::PostScans(Exchange& exchange) { co_return co_await submit_.Handle(exchange); }
+aio::Task<Response> Api::PostScans(Exchange& exchange) { return submit_.Handle(exchange); }
 
 aio::Task<Response> Api::GetScan(Exchange& exchange) {
   const auto id = Digest::FromHex(exchange.variable);

@@ -27,45 +27,30 @@ std::optional<std::uint64_t> Body::length() const {
   return length_;
 }
 
-aio::Task<Result<void>> Body::Start() {
-  started_ = true;
-  start_ = std::chrono::steady_clock::now();
-  if (!expects_continue_ || complete_ || !input_.buffered().empty()) co_return Result<void>();
+aio::Task<Result<void>> Body::TellToContinue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  deadline_.Set(start_ + times_.stall);
+  deadline_.Set(std::chrono::steady_clock::now() + times_.stall);
   const auto [failed, sent] =
       co_await asio::async_write(socket_, asio::buffer(kContinue), asio::as_tuple(asio::use_awaitable));
   if (failed) co_return Fail(Errc::kDisconnected, "the client closed the connection");
   co_return Result<void>();
 }
 
-SteadyTime Body::SlowestTime() const {
-  const SteadyTime by_stall = std::chrono::steady_clock::now() + times_.stall;
+SteadyTime Body::SlowestTime() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!start_) start_ = now;
+  const SteadyTime by_stall = now + times_.stall;
   if (times_.bytes_per_second == 0) return by_stall;
-  const auto by_rate = start_ + times_.grace + milliseconds(received_ * 1000 / times_.bytes_per_second);
+  const auto by_rate = *start_ + times_.grace + milliseconds(received_ * 1000 / times_.bytes_per_second);
   return std::min<SteadyTime>(by_stall, by_rate);
 }
 
-aio::Task<Result<Bytes>> Body::Read() {
+std::optional<Result<Bytes>> Body::ReadNow() {
   input_.Consume(std::exchange(unconsumed_, 0));
-  if (!started_) {
-    if (auto started = co_await Start(); !started) co_return std::unexpected(started.error());
-  }
   while (!complete_) {
-    if (input_.buffered().empty()) {
-      deadline_.Set(SlowestTime());
-      if (auto more = co_await input_.More(); !more) {
-        if (more.error().code == Errc::kDisconnected) {
-          co_return Fail(Errc::kDisconnected, "the body ended before it was complete");
-        }
-        if (more.error().code == Errc::kTimeout) {
-          co_return Fail(Errc::kTimeout, "the body arrived too slowly (http.body_timeout, http.min_body_rate)");
-        }
-        co_return std::unexpected(more.error());
-      }
-      deadline_.Clear();
-    }
     const Bytes arrived = AsBytes(input_.buffered());
+    if (arrived.empty()) return std::nullopt;
+    started_ = true;
     Bytes data;
     if (framing_ == wire::BodyFraming::kLength) {
       data = arrived.first(std::min<std::uint64_t>(arrived.size(), left_));
@@ -74,16 +59,38 @@ aio::Task<Result<Bytes>> Body::Read() {
       unconsumed_ = data.size();
     } else {
       auto step = chunked_.Feed(arrived);
-      if (!step) co_return std::unexpected(step.error());
+      if (!step) return std::unexpected(step.error());
       data = step->data;
       complete_ = step->done;
       unconsumed_ = step->consumed;
     }
     received_ += unconsumed_;
-    if (!data.empty()) co_return data;
+    if (!data.empty()) return data;
     input_.Consume(std::exchange(unconsumed_, 0));
   }
-  co_return Bytes();
+  started_ = true;
+  return Bytes();
+}
+
+aio::Task<Result<Bytes>> Body::Read() {
+  for (;;) {
+    if (auto now = ReadNow()) co_return *std::move(now);
+    if (!std::exchange(started_, true) && expects_continue_) {
+      start_ = std::chrono::steady_clock::now();
+      if (auto told = co_await TellToContinue(); !told) co_return std::unexpected(told.error());
+    }
+    deadline_.Set(SlowestTime());
+    if (auto more = co_await input_.More(); !more) {
+      if (more.error().code == Errc::kDisconnected) {
+        co_return Fail(Errc::kDisconnected, "the body ended before it was complete");
+      }
+      if (more.error().code == Errc::kTimeout) {
+        co_return Fail(Errc::kTimeout, "the body arrived too slowly (http.body_timeout, http.min_body_rate)");
+      }
+      co_return std::unexpected(more.error());
+    }
+    deadline_.Clear();
+  }
 }
 
 void Body::Release() {
@@ -100,10 +107,6 @@ bool Body::CanSkip(std::uint64_t most) const {
 
 aio::Task<bool> Body::Skip(std::uint64_t most) {
   if (!CanSkip(most)) co_return false;
-  if (complete_) {
-    input_.Consume(std::exchange(unconsumed_, 0));
-    co_return true;
-  }
   std::uint64_t skipped = 0;
   for (;;) {
     const auto data = co_await Read();
@@ -112,6 +115,11 @@ aio::Task<bool> Body::Skip(std::uint64_t most) {
     skipped += data->size();
     if (skipped > most) co_return false;
   }
+}
+
+bool Body::SkipNow() {
+  if (complete_) input_.Consume(std::exchange(unconsumed_, 0));
+  return complete_;
 }
 
 }  // namespace lazaret::http

@@ -36,9 +36,13 @@ class Body {
   // kDisconnected when the client left, kTimeout when it was too slow, kMalformed when the coding is broken: the
   // connection cannot be used any more then.
   aio::Task<Result<Bytes>> Read();
+  // Read without waiting, and without a coroutine: empty, with nothing done, when Read would wait.
+  std::optional<Result<Bytes>> ReadNow();
 
   // Takes time that the server spent otherwise out of the client's rate.
-  void Excuse(SteadyTime::duration time) { start_ += time; }
+  void Excuse(SteadyTime::duration time) {
+    if (start_) *start_ += time;
+  }
   // Lets go of the bytes of the last Read and of the read buffer: before a long wait for something else.
   void Release();
 
@@ -46,10 +50,12 @@ class Body {
   bool CanSkip(std::uint64_t most) const;
   // Reads and drops what is left when that is at most `most` bytes; false when the connection has to be closed.
   aio::Task<bool> Skip(std::uint64_t most);
+  // Drops what was read; false when that was not all.
+  bool SkipNow();
 
  private:
-  aio::Task<Result<void>> Start();
-  SteadyTime SlowestTime() const;
+  aio::Task<Result<void>> TellToContinue();
+  SteadyTime SlowestTime();
 
   const wire::BodyFraming framing_;
   const bool expects_continue_;
@@ -62,7 +68,7 @@ class Body {
   std::uint64_t left_;          // of a body with a length
   std::size_t unconsumed_ = 0;  // bytes that the caller of Read still looks at
   std::uint64_t received_ = 0;
-  SteadyTime start_{};
+  std::optional<SteadyTime> start_;  // of the client's rate: when the server first had to wait
   bool started_ = false;
   bool complete_;
 };

@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 
@@ -81,6 +82,45 @@ TEST_F(BodyTest, MayBeAsSlowAsItLikesWhenNoRateIsAsked) {
   const auto size = ended.get();
   ASSERT_TRUE(size) << size.error().what;
   EXPECT_EQ(*size, 10'000u);
+}
+
+TEST_F(BodyTest, GivesAtOnceWhatIsHereAndNothingElse) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
+  head_.content_length = 3;
+  head_.expectation = wire::Expectation::kContinue;
+  Body body(head_, server_, input_, deadline_, times);
+  EXPECT_FALSE(body.ReadNow());
+  EXPECT_TRUE(body.is_withheld());
+  asio::write(client_, asio::buffer("abcd", 4));
+  auto more = asio::co_spawn(io_, input_.More(), asio::use_future);
+  io_.run();
+  ASSERT_TRUE(more.get());
+  auto bytes = body.ReadNow();
+  ASSERT_TRUE(bytes && *bytes);
+  EXPECT_EQ(AsText(**bytes), "abc") << "the rest is the next request";
+  EXPECT_FALSE(body.is_withheld());
+  bytes = body.ReadNow();
+  ASSERT_TRUE(bytes && *bytes);
+  EXPECT_TRUE((*bytes)->empty());
+  EXPECT_TRUE(body.SkipNow());
+  EXPECT_EQ(input_.buffered(), "d");
+}
+
+TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
+  head_.content_length = 3;
+  head_.expectation = wire::Expectation::kContinue;
+  Body body(head_, server_, input_, deadline_, times);
+  auto ended = asio::co_spawn(io_, ReadAll(body), asio::use_future);
+  io_.poll();
+  std::string told(25, '\0');
+  asio::read(client_, asio::buffer(told));
+  EXPECT_EQ(told, "HTTP/1.1 100 Continue\r\n\r\n");
+  asio::write(client_, asio::buffer("abc", 3));
+  io_.restart();
+  io_.run();
+  EXPECT_EQ(ended.get().value_or(0), 3u);
+  EXPECT_EQ(client_.available(), 0u);
 }
 
 }  // namespace

@@ -64,6 +64,7 @@ aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions
   if (auto refused = upload_.RefuseTooLarge(exchange)) co_return *std::move(refused);
   if (*claimed) {
     // A claimed digest is only ever looked up: whoever knows it may know its verdict.
+    if (const auto known = service_.FindAtHand(**claimed)) co_return respond(**claimed, *known);
     if (const auto known = co_await service_.FindFresh(**claimed)) co_return respond(**claimed, *known);
   }
   const std::uint64_t expected_size = exchange.body.length().value_or(0);
@@ -75,6 +76,7 @@ aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions
   auto content = co_await upload_.ReceiveFile(exchange, *claimed);
   if (!content) co_return std::move(content).error();
   const Digest id = (*content)->digest();
+  if (const auto known = service_.FindAtHand(id)) co_return respond(id, *known);
   if (const auto known = co_await service_.FindKnown(*content)) co_return respond(id, *known);
   exchange.body.Release();
   auto answer = co_await exchange.UnlessClientLeaves(

@@ -21,30 +21,50 @@ std::string_view ToString(ScanStatus status) {
   return "unknown";
 }
 
+// Appended piece by piece: most answers are made here, and a format string costs several times as much.
+void Append(std::string& out, const auto&... pieces) { (out.append(std::string_view(pieces)), ...); }
+
+std::string_view ToString(bool value) { return value ? "true" : "false"; }
+
 void AppendSignatures(std::string& out, std::span<const std::string> names) {
-  auto to = std::back_inserter(out);
   out += R"(,"signatures":[)";
   bool first = true;
   for (const std::string& name : names) {
-    fmt::format_to(to, R"({}"{}")", first ? "" : ",", EscapeJson(name));
+    Append(out, first ? R"(")" : R"(,")", EscapeJson(name), R"(")");
     first = false;
   }
   out += ']';
 }
 
 void AppendVerdict(std::string& out, const Verdict& verdict) {
-  auto to = std::back_inserter(out);
-  fmt::format_to(to, R"(,"verdict":"{}")", lazaret::ToString(verdict.kind()));
+  Append(out, R"(,"verdict":")", lazaret::ToString(verdict.kind()), R"(")");
   if (verdict.kind() == VerdictKind::kUnscannable) {
-    fmt::format_to(to, R"(,"reason":"{}")", lazaret::ToString(verdict.reason()));
-    if (!verdict.detail().empty()) fmt::format_to(to, R"(,"detail":"{}")", EscapeJson(verdict.detail()));
+    Append(out, R"(,"reason":")", lazaret::ToString(verdict.reason()), R"(")");
+    if (!verdict.detail().empty()) Append(out, R"(,"detail":")", EscapeJson(verdict.detail()), R"(")");
   }
   AppendSignatures(out, verdict.signatures());
 }
 
 void AppendOverridden(std::string& out, const Override& entry) {
-  fmt::format_to(std::back_inserter(out), R"(,"verdict":"{}")", lazaret::ToString(entry.kind));
+  Append(out, R"(,"verdict":")", lazaret::ToString(entry.kind), R"(")");
   AppendSignatures(out, std::span(&entry.signature, entry.kind == VerdictKind::kInfected ? 1 : 0));
+}
+
+void AppendEngine(std::string& out, const EngineInfo& engine) {
+  Append(out, R"({"name":")", EscapeJson(engine.name), R"(","version":")", EscapeJson(engine.version),
+         R"(","signature_set":")", EscapeJson(engine.signature_label), R"(")");
+  if (engine.built_at) Append(out, R"(,"built_at":")", FormatRfc3339(*engine.built_at), R"(")");
+  if (engine.test_set) out += R"(,"test_signatures_only":true)";
+  out += '}';
+}
+
+// Of a verdict: what was scanned, when, and with what.
+void AppendRecord(std::string& out, const Answer& answer) {
+  const ScanRecord& record = answer.verdict->record();
+  Append(out, R"(,"size":)", fmt::format_int(record.size).c_str(), R"(,"cached":)", ToString(answer.cached),
+         R"(,"fresh":)", ToString(answer.fresh), R"(,"scanned_at":")", FormatRfc3339(record.scanned_at));
+  fmt::format_to(std::back_inserter(out), R"(","scan_ms":{:.1f},"engine":)", record.scan_ms);
+  AppendEngine(out, *record.engine);
 }
 
 }  // namespace
@@ -56,38 +76,31 @@ std::string VerdictMembers(const Verdict& verdict) {
 }
 
 std::string EngineJson(const EngineInfo& engine) {
-  std::string out = fmt::format(R"({{"name":"{}","version":"{}","signature_set":"{}")", EscapeJson(engine.name),
-                                EscapeJson(engine.version), EscapeJson(engine.signature_label));
-  if (engine.built_at) out += fmt::format(R"(,"built_at":"{}")", FormatRfc3339(*engine.built_at));
-  if (engine.test_set) out += R"(,"test_signatures_only":true)";
-  out += '}';
+  std::string out;
+  AppendEngine(out, engine);
   return out;
 }
 
 std::string ScanJson(const Digest& id, std::string_view name, const ScanState& state) {
   std::string out;
   out.reserve(512);
-  auto to = std::back_inserter(out);
-  fmt::format_to(to, R"({{"id":"{}","status":"{}")", id.Hex(), ToString(state.status));
+  Append(out, R"({"id":")", id.Hex(), R"(","status":")", ToString(state.status), R"(")");
   const Override* const overriding = state.answer ? state.answer->overriding.get() : nullptr;
   if (overriding != nullptr) {
     AppendOverridden(out, *overriding);
   } else if (state.answer) {
     AppendVerdict(out, *state.answer->verdict);
   }
-  if (!name.empty()) fmt::format_to(to, R"(,"name":"{}")", EscapeJson(name));
+  if (!name.empty()) Append(out, R"(,"name":")", EscapeJson(name), R"(")");
   if (overriding != nullptr) {
-    fmt::format_to(to, R"(,"cached":{},"fresh":{},"override":{})", state.answer->cached, state.answer->fresh,
-                   OverrideJson(*overriding));
+    Append(out, R"(,"cached":)", ToString(state.answer->cached), R"(,"fresh":)", ToString(state.answer->fresh),
+           R"(,"override":)", OverrideJson(*overriding));
   } else if (state.answer) {
-    const ScanRecord& record = state.answer->verdict->record();
-    fmt::format_to(to, R"(,"size":{},"cached":{},"fresh":{},"scanned_at":"{}","scan_ms":{:.1f},"engine":{})",
-                   record.size, state.answer->cached, state.answer->fresh, FormatRfc3339(record.scanned_at),
-                   record.scan_ms, EngineJson(*record.engine));
+    AppendRecord(out, *state.answer);
     if (state.dead_letter) out += R"(,"dead_letter":true)";
   } else {
-    if (state.size) fmt::format_to(to, R"(,"size":{})", *state.size);
-    if (state.submitted_at) fmt::format_to(to, R"(,"submitted_at":"{}")", FormatRfc3339(*state.submitted_at));
+    if (state.size) Append(out, R"(,"size":)", fmt::format_int(*state.size).c_str());
+    if (state.submitted_at) Append(out, R"(,"submitted_at":")", FormatRfc3339(*state.submitted_at), R"(")");
   }
   out += '}';
   return out;

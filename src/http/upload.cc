@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -26,6 +27,15 @@ std::string Combined(const wire::RequestHead& head, std::string_view name) {
     value += field.value;
   }
   return value;
+}
+
+// Thousands of slow clients may wait for the disk at once: not with a read buffer each for the little that has come.
+aio::Task<Result<void>> AppendToFile(SpoolWriter& writer, Bytes bytes, Body& body) {
+  constexpr std::size_t kLittle = 16 * 1024;
+  if (bytes.size() > kLittle) co_return co_await writer.Append(bytes);
+  const std::vector<std::byte> copy(bytes.begin(), bytes.end());
+  body.Release();
+  co_return co_await writer.Append(copy);
 }
 
 }  // namespace
@@ -84,12 +94,13 @@ aio::Task<std::expected<ContentPtr, Response>> Upload::ReceiveFile(Exchange& exc
   const SteadyTime start = clock_.SteadyNow();
   SpoolWriter writer = spool_.NewWriter(exchange.body.length());
   for (;;) {
-    const auto bytes = co_await exchange.body.Read();
-    if (!bytes) co_return std::unexpected(RefuseBody(bytes.error()));
-    if (bytes->empty()) break;
-    if (auto appended = co_await writer.Append(*bytes); !appended) {
-      co_return std::unexpected(RefuseBody(appended.error()));
-    }
+    auto bytes = exchange.body.ReadNow();
+    if (!bytes) bytes = co_await exchange.body.Read();
+    if (!*bytes) co_return std::unexpected(RefuseBody(bytes->error()));
+    if ((*bytes)->empty()) break;
+    auto appended = writer.AppendNow(**bytes);
+    if (!appended) appended = co_await AppendToFile(writer, **bytes, exchange.body);
+    if (!*appended) co_return std::unexpected(RefuseBody(appended->error()));
   }
   telemetry_.OnSpooled(clock_.SteadyNow() - start, writer.size());
   auto content = writer.Finish();

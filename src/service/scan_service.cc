@@ -128,6 +128,19 @@ VerdictPtr ScanService::NotScanned(std::uint64_t size) const {
                                                               "not scanned, because an override answered for it then"));
 }
 
+Answer ScanService::Hit(VerdictPtr verdict) {
+  telemetry_.OnCacheLookup(CacheResult::kHit);
+  telemetry_.OnVerdict(verdict->kind(), verdict->reason(), true);
+  return Answer{std::move(verdict), true, true};
+}
+
+std::optional<Answer> ScanService::FindAtHand(const Digest& digest) {
+  if (auto overridden = FindOverride(digest)) return overridden;
+  VerdictPtr verdict = cache_.Peek(digest);
+  if (verdict == nullptr || !IsFresh(*verdict)) return std::nullopt;
+  return Hit(std::move(verdict));
+}
+
 aio::Task<std::optional<Answer>> ScanService::FindVerdict(Digest digest) {
   auto found = co_await LookUp(digest);
   if (!found) {
@@ -140,10 +153,9 @@ aio::Task<std::optional<Answer>> ScanService::FindVerdict(Digest digest) {
     telemetry_.OnCacheLookup(CacheResult::kMiss);
     co_return std::nullopt;
   }
-  const bool fresh = IsFresh(*verdict);
-  telemetry_.OnCacheLookup(fresh ? CacheResult::kHit : CacheResult::kStale);
-  if (fresh) telemetry_.OnVerdict(verdict->kind(), verdict->reason(), true);
-  co_return Answer{std::move(verdict), true, fresh};
+  if (IsFresh(*verdict)) co_return Hit(std::move(verdict));
+  telemetry_.OnCacheLookup(CacheResult::kStale);
+  co_return Answer{std::move(verdict), true, false};
 }
 
 aio::Task<std::optional<Answer>> ScanService::FindFresh(Digest digest) {

@@ -96,6 +96,8 @@ class ScanService {
   // What answers a scan of this content without one: an override, or a fresh verdict from the cache. Empty when it has
   // to be scanned.
   aio::Task<std::optional<Answer>> FindFresh(Digest digest);
+  // FindFresh without waiting, and without a coroutine: empty when memory has no answer, whatever the cache has.
+  std::optional<Answer> FindAtHand(const Digest& digest);
   // The same for a content that is here, and for a client that can be told that an answer is not fresh. With
   // StalePolicy::kServeAndRescan also a clean verdict that was made with earlier signatures, while the content is
   // scanned again in the background. When too much is being scanned again already, there is none.
@@ -135,6 +137,7 @@ class ScanService {
   class Seat;
 
   std::optional<Answer> FindOverride(const Digest& digest);
+  Answer Hit(VerdictPtr verdict);  // counted
   // What memory or the cache has, counted as a look-up for a scan.
   aio::Task<std::optional<Answer>> FindVerdict(Digest digest);
   bool MayServeStale(const Verdict& verdict) const;

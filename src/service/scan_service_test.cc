@@ -147,6 +147,20 @@ TEST_F(ScanServiceTest, ScansAgainWhenTheSignaturesChanged) {
   EXPECT_EQ(engine_.started.size(), 2u);
 }
 
+TEST_F(ScanServiceTest, HasAtHandOnlyWhatIsFreshAndInMemory) {
+  EXPECT_FALSE(service().FindAtHand(DigestOf("a")));
+  Scan("a");
+  const auto known = service().FindAtHand(DigestOf("a"));
+  ASSERT_TRUE(known);
+  EXPECT_TRUE(known->cached);
+  EXPECT_TRUE(known->fresh);
+  EXPECT_EQ(known->kind(), VerdictKind::kClean);
+  engine_.info = MakeEngineInfo("set 2");
+  EXPECT_FALSE(service().FindAtHand(DigestOf("a"))) << "stale";
+  engine_.info = nullptr;
+  EXPECT_FALSE(service().FindAtHand(DigestOf("a"))) << "nothing is fresh without an engine";
+}
+
 TEST_F(ScanServiceTest, KeepsVerdictsOfTheSameSetAfterARestartOfTheEngine) {
   Scan("a");
   engine_.info = MakeEngineInfo("set 1");

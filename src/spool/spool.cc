@@ -41,7 +41,7 @@ void CloseInBackground(aio::BlockingPool& pool, UniqueFd fd) {
 
 class SpooledContent final : public Content {
  public:
-  SpooledContent(Digest digest, std::uint64_t size, std::string small, UniqueFd fd, Reservation memory,
+  SpooledContent(Digest digest, std::uint64_t size, std::vector<std::byte> small, UniqueFd fd, Reservation memory,
                  Reservation disk, aio::BlockingPool& pool)
       : digest_(digest),
         size_(size),
@@ -59,19 +59,19 @@ class SpooledContent final : public Content {
 
   Result<int> Descriptor() override {
     if (fd_) return fd_.Get();
-    auto fd = MakeSealedMemoryFile(AsBytes(small_));
+    auto fd = MakeSealedMemoryFile(Bytes(small_));
     if (!fd) return std::unexpected(fd.error());
     fd_ = *std::move(fd);
     return fd_.Get();
   }
-  Bytes InMemory() const override { return AsBytes(small_); }
+  Bytes InMemory() const override { return Bytes(small_); }
 
  private:
   const Digest digest_;
   const std::uint64_t size_;
   aio::BlockingPool& pool_;
   // Kept beside the descriptor, too: others may be reading it.
-  const std::string small_;
+  const std::vector<std::byte> small_;
   // Given back after the descriptor is closed: members go in reverse order.
   Reservation memory_;
   Reservation disk_;
@@ -144,15 +144,20 @@ SpoolWriter::~SpoolWriter() {
   if (file_) CloseInBackground(spool_->pool_, std::move(file_));
 }
 
-aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
-  if (bytes.size() > spool_->settings_.max_content - size_) co_return std::unexpected(TooLarge(*spool_));
+std::optional<Result<void>> SpoolWriter::AppendNow(Bytes bytes) {
+  if (bytes.size() > spool_->settings_.max_content - size_) return std::unexpected(TooLarge(*spool_));
   const std::uint64_t new_size = size_ + bytes.size();
   // What memory has no room for goes to the disk: many slow uploads must not keep others out.
   if (!to_file_) {
     to_file_ = new_size > spool_->settings_.memory_file_size || !memory_.GrowTo(MemoryFor(new_size));
   }
-  if (to_file_) co_return co_await AppendToFile(bytes);
-  co_return AppendToMemory(bytes);
+  if (to_file_) return std::nullopt;
+  return AppendToMemory(bytes);
+}
+
+aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
+  if (auto done = AppendNow(bytes)) co_return *std::move(done);
+  co_return co_await AppendToFile(bytes);
 }
 
 Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
@@ -163,7 +168,9 @@ Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
   if (memory_file_) {
     if (auto written = WriteAll(memory_file_.Get(), bytes, "writing a content to memory"); !written) return written;
   } else {
-    small_ += AsText(bytes);
+    // No more than was taken of the budget: growing by itself a vector takes up to twice as much.
+    small_.reserve(MemoryFor(new_size));
+    small_.insert(small_.end(), bytes.begin(), bytes.end());
   }
   hasher_.Update(bytes);
   size_ = new_size;
@@ -174,7 +181,7 @@ Result<void> SpoolWriter::MoveToMemoryFile() {
   auto fd = MakeMemoryFile();
   if (!fd) return std::unexpected(fd.error());
   memory_file_ = *std::move(fd);
-  auto written = WriteAll(memory_file_.Get(), AsBytes(small_), "writing a content to memory");
+  auto written = WriteAll(memory_file_.Get(), Bytes(small_), "writing a content to memory");
   small_ = {};
   return written;
 }
@@ -187,7 +194,7 @@ aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
       file_ = UniqueFd(::openat(spool_->directory_.Get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
       if (!file_) return std::unexpected(SystemError("creating a content file", errno));
       if (!small_.empty()) {
-        if (auto moved = WriteAll(file_.Get(), AsBytes(small_), "writing a content file"); !moved) return moved;
+        if (auto moved = WriteAll(file_.Get(), Bytes(small_), "writing a content file"); !moved) return moved;
         small_ = {};
       }
       off_t offset = 0;

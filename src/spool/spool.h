@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <string>
+#include <vector>
 
 #include "aio/blocking_pool.h"
 #include "aio/task.h"
@@ -67,6 +67,8 @@ class SpoolWriter {
   // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when the budget for files
   // or the disk is full. After an error the writer can only be dropped.
   aio::Task<Result<void>> Append(Bytes bytes);
+  // Append without suspending, and without a coroutine: empty, with nothing done, when it belongs into a file.
+  std::optional<Result<void>> AppendNow(Bytes bytes);
 
   // The content that is complete now. Call once.
   Result<ContentPtr> Finish();
@@ -87,7 +89,7 @@ class SpoolWriter {
   std::uint64_t size_ = 0;
   Reservation memory_;
   Reservation disk_;
-  std::string small_;  // until there is too much for it
+  std::vector<std::byte> small_;  // until there is too much for it
   UniqueFd memory_file_;
   UniqueFd file_;
 };

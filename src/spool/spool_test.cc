@@ -122,6 +122,24 @@ TEST_F(SpoolTest, TakesTheLargestContentAndNotOneByteMore) {
   EXPECT_EQ(spool_->CheckRoom(settings_.max_content + 1).error().code, Errc::kTooLarge);
 }
 
+TEST_F(SpoolTest, AppendsAtOnceWhatStaysInMemoryAndNothingElse) {
+  Open();
+  SpoolWriter writer = spool_->NewWriter({});
+  const std::string text = Pattern(settings_.memory_file_size);
+  auto done = writer.AppendNow(AsBytes(text));
+  ASSERT_TRUE(done && *done);
+  EXPECT_FALSE(writer.AppendNow(AsBytes("x"))) << "it belongs into a file";
+  EXPECT_EQ(writer.size(), text.size());
+  ASSERT_TRUE(Append(writer, "x"));
+  EXPECT_FALSE(writer.AppendNow(AsBytes("y"))) << "it is in a file";
+  done = writer.AppendNow(AsBytes(Pattern(settings_.max_content)));
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->error().code, Errc::kTooLarge);
+  const auto content = writer.Finish();
+  ASSERT_TRUE(content);
+  EXPECT_EQ((*content)->digest(), Sha256::Of(AsBytes(text + "x")));
+}
+
 TEST_F(SpoolTest, GoesToTheDiskWhenTheMemoryBudgetIsUsedUp) {
   settings_.memory_budget = 128 << 10;
   settings_.disk_budget = 256 << 10;
