@@ -44,7 +44,7 @@ class SignatureTest : public testing::Test {
   clamav::SignatureSettings Settings() const { return SignatureRunner::Settings(root_); }
   // Ready with the directory's set.
   SignatureRunner& Start() { return Start(Settings()); }
-  SignatureRunner& Start(clamav::SignatureSettings settings, clamav::AskForTurn gate = nullptr) {
+  SignatureRunner& Start(clamav::SignatureSettings settings, AskForTurn gate = nullptr) {
     runner_.reset();
     runner_ = std::make_unique<SignatureRunner>(std::move(settings), std::move(gate));
     EXPECT_TRUE(runner_->BecomesReady());
