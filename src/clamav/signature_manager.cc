@@ -217,11 +217,12 @@ void SignatureManager::Settle() {
 
 void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal& refusal) {
   std::optional<WallTime> retry_at;
-  const milliseconds pause = retry_pause_;
+  // A turn has been waited for already, and that it did not come is nobody's fault.
+  const milliseconds pause = refusal.kind == RefusalKind::kNoTurn ? settings_.settle : retry_pause_;
   if (IsPassing(refusal.kind)) {
     retry_at_ = clock_.SteadyNow() + pause;
     retry_at = clock_.Now() + pause;
-    if (refusal.kind != RefusalKind::kNoTurn) {  // that is nobody's fault
+    if (refusal.kind != RefusalKind::kNoTurn) {
       retry_pause_ = std::min(retry_pause_ * 2, std::max(settings_.check_interval, settings_.retry_pause));
     }
   } else {
@@ -282,6 +283,11 @@ aio::Task<Result<SignatureManager::Change>> SignatureManager::LoadSource(bool st
   const auto outcome = co_await LoadAndMark(strict);
   if (!outcome) {
     Refuse(changer_->tried(), outcome.error());
+    if (outcome.error().kind == RefusalKind::kNoTurn) {
+      // It is to be asked for again also when something else, such as a rollback, has come in between.
+      seen_.reset();
+      next_look_ = clock_.SteadyNow() + settings_.settle;
+    }
     if (!pool_.IsServing() && !start_at_) start_at_ = clock_.SteadyNow();
     co_return Fail(Errc::kUnavailable, outcome.error().reason);
   }

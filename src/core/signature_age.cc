@@ -7,7 +7,11 @@
 namespace lazaret {
 namespace {
 
-double Days(milliseconds time) { return std::chrono::duration<double, std::chrono::days::period>(time).count(); }
+std::string Text(milliseconds time) {
+  const std::chrono::duration<double, std::chrono::hours::period> hours = time;
+  return hours < std::chrono::days(2) ? fmt::format("{:.1f} hours", hours.count())
+                                      : fmt::format("{:.1f} days", hours.count() / 24);
+}
 
 }  // namespace
 
@@ -26,10 +30,9 @@ std::optional<OldSignatures> FindOldSignatures(const EngineInfoPtr& engine, cons
   if (limit.action == AgeAction::kIgnore || engine == nullptr) return std::nullopt;
   const auto age = AgeOf(*engine, now);
   if (!age || *age <= limit.most) return std::nullopt;
-  return OldSignatures{
-      limit.action == AgeAction::kFail,
-      fmt::format("the signatures in use are {:.1f} days old, more than the {:.1f} days of signatures.max_age ({})",
-                  Days(*age), Days(limit.most), engine->signature_label)};
+  return OldSignatures{limit.action == AgeAction::kFail,
+                       fmt::format("the signatures in use are {} old, more than the {} of signatures.max_age ({})",
+                                   Text(*age), Text(limit.most), engine->signature_label)};
 }
 
 }  // namespace lazaret

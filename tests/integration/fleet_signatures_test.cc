@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <future>
 #include <set>
 
 #include "base/unique_fd.h"
@@ -20,7 +22,11 @@ constexpr const char* kNeedle = "a needle in a haystack";
 // test lets it go.
 class FleetSignatures : public SignatureNodesTest {
  protected:
-  ~FleetSignatures() override { OpenGates(); }
+  // What stands at a gate has the log of its server open, the end of which is waited for.
+  ~FleetSignatures() override {
+    OpenGates();
+    for (const std::string& name : Loading()) LetGo(name);
+  }
 
   SignatureNode& AddNode(const std::string& name, std::vector<std::string> more = {}) {
     const std::string script = (root_ / (name + "-scanner")).native();
@@ -37,7 +43,9 @@ class FleetSignatures : public SignatureNodesTest {
   void AddNodes(std::vector<std::string> more = {}) {
     for (const char* name : {"a", "b", "c"}) AddNode(name, more);
     for (const auto& node : nodes_) ASSERT_TRUE(node->IsReady());
-    ASSERT_TRUE(Eventually([&] { return nodes_[0]->Info().at("fleet").at("nodes").as_array().size() == 3; }));
+    for (const auto& node : nodes_) {  // so that each knows what the others are called
+      ASSERT_TRUE(Eventually([&] { return node->Info().at("fleet").at("nodes").as_array().size() == 3; }));
+    }
   }
 
   void Gate() const { root_.Write("gated", ""); }
@@ -127,8 +135,9 @@ TEST_F(FleetSignatures, ANodeThatIsKilledInItsTurnDoesNotStopTheOthers) {
   }
   OpenGates();
   SignatureNode& killed = **std::ranges::find(nodes_, first, [](const auto& one) { return one->name(); });
+  killed.process().Signal(SIGKILL);
+  LetGo(first);  // for nobody
   killed.process().Kill();
-  fs::remove(root_ / ("loading-" + first));
   for (SignatureNode* other : Others({first})) {
     EXPECT_TRUE(Eventually([&] { return other->Says(kNeedle) == "infected"; })) << other->name();
   }
@@ -152,6 +161,35 @@ TEST_F(FleetSignatures, ARollbackDoesNotWaitForTheTurnOfAnother) {
   EXPECT_EQ(other.Says(kNeedle), "clean");
   EXPECT_EQ(Loading(), std::set<std::string>{first});
   LetGo(first);
+  for (const auto& node : nodes_) {
+    EXPECT_TRUE(Eventually([&] { return node->Says("another needle") == "infected"; })) << node->name();
+  }
+}
+
+TEST_F(FleetSignatures, ARollbackThatMakesScansWaitWaitsForItsTurn) {
+  AddNodes({"--set", "signatures.reload=drain"});
+  Put("needle.ndb", Finds("Test.Needle", kNeedle));
+  for (const auto& node : nodes_) {
+    ASSERT_TRUE(Eventually([&] { return node->Says(kNeedle) == "infected" && node->Phase().empty(); }));
+  }
+  Gate();
+  Put("other.ndb", Finds("Test.Other", "another needle"));
+  ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
+  const std::string first = *Loading().begin();
+  SignatureNode& other = *Others({first}).front();
+  ASSERT_TRUE(Eventually([&] { return other.Phase() == "waiting-for-turn"; }));
+  OpenGates();
+  auto back = std::async(std::launch::async, [&] { return other.Command({"signatures", "rollback"}); });
+  // It is the set of before that waits now.
+  ASSERT_TRUE(Eventually([&] {
+    const auto candidate = other.Part("candidate");
+    return TextOf(candidate, "phase") == "waiting-for-turn" &&
+           TextOf(candidate, "digest") == TextOf(other.Part("previous"), "digest");
+  }));
+  EXPECT_EQ(other.Says("nothing here"), "clean") << "it is not drained yet";
+  EXPECT_EQ(Loading(), std::set<std::string>{first});
+  LetGo(first);
+  EXPECT_EQ(back.get().status, 0);
   for (const auto& node : nodes_) {
     EXPECT_TRUE(Eventually([&] { return node->Says("another needle") == "infected"; })) << node->name();
   }
