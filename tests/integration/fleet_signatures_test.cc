@@ -143,56 +143,57 @@ TEST_F(FleetSignatures, ANodeThatIsKilledInItsTurnDoesNotStopTheOthers) {
   }
 }
 
-TEST_F(FleetSignatures, ARollbackDoesNotWaitForTheTurnOfAnother) {
-  AddNodes({"--set", "signatures.reload=beside"});
-  Put("needle.ndb", Finds("Test.Needle", kNeedle));
-  for (const auto& node : nodes_) {
-    ASSERT_TRUE(Eventually([&] { return node->Says(kNeedle) == "infected" && node->Phase().empty(); }));
+// Every node has kNeedle's signature and could go back; one loads the next set, at its gate, and the others wait.
+class FleetRollback : public FleetSignatures {
+ protected:
+  void LetOneWait(const std::string& mode) {
+    AddNodes({"--set", "signatures.reload=" + mode});
+    Put("needle.ndb", Finds("Test.Needle", kNeedle));
+    for (const auto& node : nodes_) {
+      ASSERT_TRUE(Eventually([&] { return node->Says(kNeedle) == "infected" && node->Phase().empty(); }));
+    }
+    Gate();
+    Put("other.ndb", Finds("Test.Other", "another needle"));
+    ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
+    first_ = *Loading().begin();
+    waiting_ = Others({first_}).front();
+    ASSERT_TRUE(Eventually([&] { return waiting_->Phase() == "waiting-for-turn"; }));
+    OpenGates();  // for whoever comes now; the first one stands there still
   }
-  Gate();
-  Put("other.ndb", Finds("Test.Other", "another needle"));
-  ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
-  const std::string first = *Loading().begin();
-  SignatureNode& other = *Others({first}).front();
-  ASSERT_TRUE(Eventually([&] { return other.Phase() == "waiting-for-turn"; }));
-  OpenGates();  // for whoever comes now; the first one stands there still
-  const Outcome back = other.Command({"signatures", "rollback"});
+  void ExpectTheNextSetEverywhere() const {
+    for (const auto& node : nodes_) {
+      EXPECT_TRUE(Eventually([&] { return node->Says("another needle") == "infected"; })) << node->name();
+    }
+  }
+
+  std::string first_;
+  SignatureNode* waiting_ = nullptr;
+};
+
+TEST_F(FleetRollback, DoesNotWaitForTheTurnOfAnother) {
+  ASSERT_NO_FATAL_FAILURE(LetOneWait("beside"));
+  const Outcome back = waiting_->Command({"signatures", "rollback"});
   EXPECT_EQ(back.status, 0) << back.err;
-  EXPECT_EQ(other.Says(kNeedle), "clean");
-  EXPECT_EQ(Loading(), std::set<std::string>{first});
-  LetGo(first);
-  for (const auto& node : nodes_) {
-    EXPECT_TRUE(Eventually([&] { return node->Says("another needle") == "infected"; })) << node->name();
-  }
+  EXPECT_EQ(waiting_->Says(kNeedle), "clean");
+  EXPECT_EQ(Loading(), std::set<std::string>{first_});
+  LetGo(first_);
+  ExpectTheNextSetEverywhere();
 }
 
-TEST_F(FleetSignatures, ARollbackThatMakesScansWaitWaitsForItsTurn) {
-  AddNodes({"--set", "signatures.reload=drain"});
-  Put("needle.ndb", Finds("Test.Needle", kNeedle));
-  for (const auto& node : nodes_) {
-    ASSERT_TRUE(Eventually([&] { return node->Says(kNeedle) == "infected" && node->Phase().empty(); }));
-  }
-  Gate();
-  Put("other.ndb", Finds("Test.Other", "another needle"));
-  ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
-  const std::string first = *Loading().begin();
-  SignatureNode& other = *Others({first}).front();
-  ASSERT_TRUE(Eventually([&] { return other.Phase() == "waiting-for-turn"; }));
-  OpenGates();
-  auto back = std::async(std::launch::async, [&] { return other.Command({"signatures", "rollback"}); });
+TEST_F(FleetRollback, ThatMakesScansWaitWaitsForItsTurn) {
+  ASSERT_NO_FATAL_FAILURE(LetOneWait("drain"));
+  auto back = std::async(std::launch::async, [&] { return waiting_->Command({"signatures", "rollback"}); });
   // It is the set of before that waits now.
   ASSERT_TRUE(Eventually([&] {
-    const auto candidate = other.Part("candidate");
+    const auto candidate = waiting_->Part("candidate");
     return TextOf(candidate, "phase") == "waiting-for-turn" &&
-           TextOf(candidate, "digest") == TextOf(other.Part("previous"), "digest");
+           TextOf(candidate, "digest") == TextOf(waiting_->Part("previous"), "digest");
   }));
-  EXPECT_EQ(other.Says("nothing here"), "clean") << "it is not drained yet";
-  EXPECT_EQ(Loading(), std::set<std::string>{first});
-  LetGo(first);
+  EXPECT_EQ(waiting_->Says("nothing here"), "clean") << "it is not drained yet";
+  EXPECT_EQ(Loading(), std::set<std::string>{first_});
+  LetGo(first_);
   EXPECT_EQ(back.get().status, 0);
-  for (const auto& node : nodes_) {
-    EXPECT_TRUE(Eventually([&] { return node->Says("another needle") == "infected"; })) << node->name();
-  }
+  ExpectTheNextSetEverywhere();
 }
 
 TEST_F(FleetSignatures, AllLoadThemWhenRedisIsDead) {
