@@ -9,6 +9,7 @@ Sections:
   submits     durable submits beside SQLite's bare commits
   redis       the Redis client, and hits through it, beside redis-benchmark
   scale_out   jobs through one Redis by 1 to 64 workers whose engine only waits
+  signatures  twenty changes of the signatures under load: failed requests, latency, memory, delay
   memory      one large upload, ten thousand at once, memory by part
   scheduling  short contents while long ones are scanned
   growth      connections, size, length of the queue, known verdicts
@@ -27,7 +28,7 @@ sys.path.insert(0, str(BENCH))
 from harness import machine, report  # noqa: E402
 from harness.context import BenchFailed, Context  # noqa: E402
 
-SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "memory", "scheduling", "growth"]
+SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "signatures", "memory", "scheduling", "growth"]
 
 
 def parse() -> argparse.Namespace:

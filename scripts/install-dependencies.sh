@@ -12,14 +12,14 @@ build_packages=(
 )
 # What run.sh uses besides: signatures, and something to try the service with.
 run_packages=(clamav-freshclam curl ca-certificates)
-# To test: sanitizers and libFuzzer, the test framework, files to scan; the real clamd and clients of it; a Redis server;
+# To test: sanitizers and libFuzzer, the test framework, files to scan; the real clamd, freshclam and clients of clamd; a Redis server;
 # what reads the manifests in deploy/.
 # Debian starts clamd when it installs clamav-daemon, where services are started at all (policy-rc.d decides); without
 # signatures in /var/lib/clamav it does not run. The tests start their own and leave that one alone. The Redis server of
 # Debian 12 is in redis-tools (as redis-check-rdb); redis-server would only add a service.
 test_packages=(
   libclang-rt-19-dev libgtest-dev libgmock-dev clamav-testfiles zip
-  clamav-daemon clamdscan python3 python3-pyclamd python3-yaml openssl redis-tools
+  clamav-daemon clamav-freshclam clamdscan python3 python3-pyclamd python3-yaml openssl redis-tools
 )
 # To measure with bench/run.py: a build with -DLAZARET_BENCHMARKS=ON, and what is compared with.
 bench_packages=(

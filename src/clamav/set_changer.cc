@@ -24,7 +24,13 @@ constexpr std::uint64_t kPerByte = 4;  // memory for a byte of signatures, when 
 std::uint64_t MiB(std::uint64_t bytes) { return bytes >> 20; }
 
 SetSummary Summarize(const LoadedSet& set, WallTime now) {
-  return {set.snapshot.digest, set.engine->signature_label, set.engine->signatures, set.engine->built_at, now};
+  return {.digest = set.snapshot.digest,
+          .label = set.engine->signature_label,
+          .signatures = set.engine->signatures,
+          .built_at = set.engine->built_at,
+          .loaded_at = now,
+          .files_at = set.engine->files_at,
+          .databases = set.engine->databases};
 }
 
 RefusalKind KindOfSnapshotFailure(Errc code) {
@@ -86,16 +92,17 @@ void SetChanger::ShowStore() {
 aio::Task<SetChanger::Outcome> SetChanger::LoadSource(SnapshotBy by, bool strict, AskForTurn ask) {
   const Change change(*this);
   tried_.reset();
+  gives_up_waiting_ = false;
   std::unique_ptr<LoadTurn> turn;
   if (ask && pool_.IsServing()) {
-    SetPhase(LoadPhase::kWaitingForTurn);
     const auto digest = co_await disk_.Run([&] { return store_.DigestOfSource(); });
     if (!digest) co_return std::unexpected(Refusal{RefusalKind::kUnreadable, digest.error().what});
     tried_ = *digest;
-    auto leave = co_await UnlessLost(ask(*digest));
-    if (!leave) co_return std::unexpected(Refusal{RefusalKind::kNoTurn, "the signatures in use were lost meanwhile"});
-    if (!*leave) co_return std::unexpected(Refusal{RefusalKind::kNoTurn, leave->error().what});
-    turn = **std::move(leave);
+    // What is in use already needs no turn.
+    if (store_.current() && store_.current()->snapshot.digest == *digest) co_return false;
+    auto leave = co_await WaitForTurn(std::move(ask), *digest);
+    if (!leave) co_return std::unexpected(std::move(leave.error()));
+    turn = *std::move(leave);
   }
   for (int attempt = 1;; ++attempt) {
     // A link shows what is written into a file later, a copy does not.
@@ -104,6 +111,25 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadSource(SnapshotBy by, bool strict
     log_.Info("signatures were changed while they were read, reading them again", {{"attempt", attempt}});
     co_await aio::SleepUntil(clock_.SteadyNow() + settings_.settle);
   }
+}
+
+aio::Task<std::expected<std::unique_ptr<LoadTurn>, Refusal>> SetChanger::WaitForTurn(AskForTurn ask, Digest candidate) {
+  SetPhase(LoadPhase::kWaitingForTurn);
+  auto on_wait = [this](const std::string& node) {
+    status_.Update([&](SignatureStatus& s) {
+      if (s.candidate) s.candidate->waits_for = node;
+    });
+    log_.Info("waiting for the turn to load signatures", {{"node", node}});
+  };
+  auto leave = co_await Unless([this] { return IsLost() || gives_up_waiting_; }, ask(candidate, std::move(on_wait)));
+  status_.Update([](SignatureStatus& s) {
+    if (s.candidate) s.candidate->waits_for.clear();
+  });
+  if (leave && *leave) co_return **std::move(leave);
+  std::string why = leave               ? leave->error().what
+                    : gives_up_waiting_ ? "something else was to be done first"
+                                        : "the signatures in use were lost meanwhile";
+  co_return std::unexpected(Refusal{RefusalKind::kNoTurn, std::move(why)});
 }
 
 aio::Task<SetChanger::Outcome> SetChanger::LoadOnce(SnapshotBy by, bool strict) {
@@ -135,12 +161,13 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadOnce(SnapshotBy by, bool strict) 
   co_return std::unexpected(loaded.error());
 }
 
-aio::Task<SetChanger::Outcome> SetChanger::GoBack(std::string reason) {
+aio::Task<SetChanger::Outcome> SetChanger::GoBack(std::string reason, AskForTurn ask) {
   const Change change(*this);
+  gives_up_waiting_ = false;
   const KeptSet from = *store_.current();
   const SignatureSnapshot to = store_.previous()->snapshot;
   status_.Update([&](SignatureStatus& s) { s.candidate->digest = to.digest; });
-  const auto loaded = co_await Bring(to, false);
+  const auto loaded = co_await Bring(to, false, std::move(ask));
   if (!loaded) co_return std::unexpected(loaded.error());
   SignaturePin pin{from.snapshot.digest, from.summary.label, std::move(reason), clock_.Now()};
   const auto written = co_await disk_.Run([&] { return store_.GoBack(pin, Summarize(*loaded, clock_.Now())); });
@@ -216,9 +243,10 @@ aio::Task<std::expected<SetChanger::How, Refusal>> SetChanger::ChooseHow(const S
   co_return How::kDrain;
 }
 
-// Empty when the set in use was lost before `task` had ended: the manager must have its hands free to replace it.
+// Empty when it was over before `task` had ended: the manager must have its hands free, such as to replace a set in use
+// that was lost.
 template <class T>
-aio::Task<std::optional<T>> SetChanger::UnlessLost(aio::Task<T> task) {
+aio::Task<std::optional<T>> SetChanger::Unless(std::function<bool()> is_over, aio::Task<T> task) {
   using namespace boost::asio::experimental::awaitable_operators;
   struct State {
     std::optional<T> result;
@@ -232,27 +260,34 @@ aio::Task<std::optional<T>> SetChanger::UnlessLost(aio::Task<T> task) {
       into->error = std::current_exception();  // operator|| would wait for the other one
     }
   };
-  co_await (run(state, std::move(task)) || UntilLost());
-  if (state->error && pool_.IsServing()) std::rethrow_exception(state->error);
+  static constexpr auto until = [](const Clock& clock, std::function<bool()> over) -> aio::Task<> {
+    while (!over()) co_await aio::SleepUntil(clock.SteadyNow() + kLossCheck);
+  };
+  co_await (run(state, std::move(task)) || until(clock_, is_over));
+  if (state->error && !is_over()) std::rethrow_exception(state->error);
   co_return std::move(state->result);
-}
-
-aio::Task<> SetChanger::UntilLost() {
-  while (pool_.IsServing()) co_await aio::SleepUntil(clock_.SteadyNow() + kLossCheck);
 }
 
 // Scans wait as long as a set is missing; whatever becomes of the candidate, there is one in use afterwards if there
 // was one before.
-aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot snapshot, bool strict) {
+aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot snapshot, bool strict,
+                                                               AskForTurn ask) {
   const auto chosen = co_await ChooseHow(snapshot);
   if (!chosen) co_return std::unexpected(chosen.error());
+  std::unique_ptr<LoadTurn> turn;
+  if (*chosen == How::kDrain && ask) {
+    auto leave = co_await WaitForTurn(std::move(ask), snapshot.digest);
+    if (!leave) co_return std::unexpected(std::move(leave.error()));
+    turn = *std::move(leave);
+  }
   if (*chosen == How::kDrain) {
     SetPhase(LoadPhase::kDraining);
     co_await pool_.Suspend();
   }
   const auto priority = *chosen == How::kBeside ? LoadPriority::kLow : LoadPriority::kNormal;
   auto load = loader_.Load(snapshot, priority, [this](LoadPhase phase) { SetPhase(phase); });
-  auto ended = *chosen == How::kBeside ? co_await UnlessLost(std::move(load)) : std::optional(co_await std::move(load));
+  auto ended = *chosen == How::kBeside ? co_await Unless([this] { return IsLost(); }, std::move(load))
+                                       : std::optional(co_await std::move(load));
   if (!ended) {
     co_return std::unexpected(Refusal{RefusalKind::kEngineFailed, "the signatures in use were lost meanwhile"});
   }

@@ -17,6 +17,7 @@
 #include "clamav/signature_loader.h"
 #include "clamav/signature_status.h"
 #include "clamav/signature_store.h"
+#include "core/load_turn.h"
 
 namespace lazaret::clamav {
 
@@ -41,14 +42,6 @@ class StatusBoard {
   SignatureStatus status_;
 };
 
-// The leave to load now, in a fleet that reloads in turn: given back when it is destroyed.
-class LoadTurn {
- public:
-  virtual ~LoadTurn() = default;
-};
-// Asks for it, with the digest of the set that is to be loaded, and waits as long as it takes. An error: not now.
-using AskForTurn = std::function<aio::Task<Result<std::unique_ptr<LoadTurn>>>(const Digest& candidate)>;
-
 struct ChangeSettings {
   ReloadMode mode = ReloadMode::kAuto;
   std::uint64_t memory_reserve = 0;  // bytes that must stay free beside two sets
@@ -68,12 +61,15 @@ class SetChanger {
              StatusBoard& status, aio::BlockingPool& disk, const Clock& clock, Log& log);
 
   // The set that the source holds now, read `by` links or copies at first. Not `strict`: without a comparison to the
-  // set in use.
+  // set in use. `ask`, which may be empty, is asked first, unless nothing is in use.
   aio::Task<Outcome> LoadSource(SnapshotBy by, bool strict, AskForTurn ask);
-  // The previous set, which stays until the source holds another one than that which is left. There must be one.
-  aio::Task<Outcome> GoBack(std::string reason);
+  // The previous set, which stays until the source holds another one than that which is left. There must be one. Waits
+  // for a turn only where scans would have to wait, too.
+  aio::Task<Outcome> GoBack(std::string reason, AskForTurn ask);
   // The set that was in use last, or the one before it: for when nothing is in use.
   aio::Task<Outcome> LoadKept();
+  // Whoever waits for a turn in LoadSource waits no longer: something more urgent has come.
+  void GiveUpWaiting() { gives_up_waiting_ = true; }
   // What was gone back from may be loaded again.
   aio::Task<> LiftPin();
 
@@ -85,11 +81,12 @@ class SetChanger {
   enum class How { kStart, kBeside, kDrain };
   struct Change;
 
-  aio::Task<std::expected<LoadedSet, Refusal>> Bring(SignatureSnapshot snapshot, bool strict);
+  aio::Task<std::expected<LoadedSet, Refusal>> Bring(SignatureSnapshot snapshot, bool strict, AskForTurn ask = {});
+  aio::Task<std::expected<std::unique_ptr<LoadTurn>, Refusal>> WaitForTurn(AskForTurn ask, Digest candidate);
   aio::Task<std::expected<How, Refusal>> ChooseHow(const SignatureSnapshot& snapshot);
   template <class T>
-  aio::Task<std::optional<T>> UnlessLost(aio::Task<T> task);
-  aio::Task<> UntilLost();
+  aio::Task<std::optional<T>> Unless(std::function<bool()> is_over, aio::Task<T> task);
+  bool IsLost() const { return !pool_.IsServing(); }
   aio::Task<Outcome> LoadOnce(SnapshotBy by, bool strict);
   std::optional<SetMeasure> MeasureOfCurrent() const;
   void Adopt(const LoadedSet& set, How how);
@@ -108,6 +105,7 @@ class SetChanger {
   std::optional<SetMeasure> measure_;  // of the set in use
   std::optional<milliseconds> last_load_;
   std::optional<Digest> tried_;
+  bool gives_up_waiting_ = false;
 };
 
 }  // namespace lazaret::clamav

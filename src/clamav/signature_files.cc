@@ -82,6 +82,12 @@ bool SameContent(const FileMarks& a, const FileMarks& b) {
   return std::ranges::equal(a, b, [](const FileMark& x, const FileMark& y) { return x.HasSameContentAs(y); });
 }
 
+std::optional<WallTime> NewestTime(const FileMarks& marks) {
+  if (marks.empty()) return std::nullopt;
+  const std::int64_t newest = std::ranges::max(marks, {}, &FileMark::modified_ns).modified_ns;
+  return WallTime(std::chrono::floor<milliseconds>(std::chrono::nanoseconds(newest)));
+}
+
 bool IsWrittenInto(const FileMarks& before, const FileMarks& after) {
   return std::ranges::any_of(after, [&](const FileMark& now) {
     const auto then = std::ranges::find(before, now.name, &FileMark::name);

@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/result.h"
 
@@ -36,6 +38,9 @@ bool IsDatabaseFile(const std::filesystem::path& name);
 Result<FileMarks> MarkFiles(const std::filesystem::path& directory);
 // Whether both are of the same files with the same content, as far as can be seen.
 bool SameContent(const FileMarks& a, const FileMarks& b);
+
+// When the newest of them was written; empty when there are none.
+std::optional<WallTime> NewestTime(const FileMarks& marks);
 
 // Whether a file of `before` has another content in `after` and is the same file, which tools that replace files whole
 // never cause.

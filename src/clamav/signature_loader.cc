@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "clamav/engine_identity.h"
+#include "clamav/signature_files.h"
 
 namespace lazaret::clamav {
 namespace {
@@ -123,9 +124,17 @@ aio::Task<std::expected<LoadedSet, Refusal>> SignatureLoader::LoadInto(Generatio
   // So that scans need not wait; one would do.
   (void)co_await generation->WaitForScanners(request.slots, std::min(deadline, parts_.clock.SteadyNow() + kForkTime));
   if (generation->has_ended()) co_return Refuse(RefusalKind::kProbeFailed, "the zygote died while it forked scanners");
-  auto engine = std::make_shared<const EngineInfo>(DescribeEngine(snapshot, request, *ready));
-  co_return LoadedSet{std::move(generation),    std::move(engine),          std::move(snapshot), std::move(probe),
-                      std::move(ready->errors), std::move(ready->warnings), ready->load_ms};
+  EngineInfo engine = DescribeEngine(snapshot, request, *ready);
+  const auto marks = co_await disk_.Run([&] { return MarkFiles(snapshot.directory); });
+  if (marks) engine.files_at = NewestTime(*marks);
+  engine.loaded_at = parts_.clock.Now();
+  co_return LoadedSet{std::move(generation),
+                      std::make_shared<const EngineInfo>(std::move(engine)),
+                      std::move(snapshot),
+                      std::move(probe),
+                      std::move(ready->errors),
+                      std::move(ready->warnings),
+                      ready->load_ms};
 }
 
 SetMeasure Measure(const LoadedSet& set) {

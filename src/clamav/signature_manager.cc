@@ -217,11 +217,14 @@ void SignatureManager::Settle() {
 
 void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal& refusal) {
   std::optional<WallTime> retry_at;
-  const milliseconds pause = retry_pause_;
+  // A turn has been waited for already, and that it did not come is nobody's fault.
+  const milliseconds pause = refusal.kind == RefusalKind::kNoTurn ? settings_.settle : retry_pause_;
   if (IsPassing(refusal.kind)) {
     retry_at_ = clock_.SteadyNow() + pause;
     retry_at = clock_.Now() + pause;
-    retry_pause_ = std::min(retry_pause_ * 2, std::max(settings_.check_interval, settings_.retry_pause));
+    if (refusal.kind != RefusalKind::kNoTurn) {
+      retry_pause_ = std::min(retry_pause_ * 2, std::max(settings_.check_interval, settings_.retry_pause));
+    }
   } else {
     Settle();
     given_up_ = digest;
@@ -280,6 +283,11 @@ aio::Task<Result<SignatureManager::Change>> SignatureManager::LoadSource(bool st
   const auto outcome = co_await LoadAndMark(strict);
   if (!outcome) {
     Refuse(changer_->tried(), outcome.error());
+    if (outcome.error().kind == RefusalKind::kNoTurn) {
+      // It is to be asked for again also when something else, such as a rollback, has come in between.
+      seen_.reset();
+      next_look_ = clock_.SteadyNow() + settings_.settle;
+    }
     if (!pool_.IsServing() && !start_at_) start_at_ = clock_.SteadyNow();
     co_return Fail(Errc::kUnavailable, outcome.error().reason);
   }
@@ -317,7 +325,7 @@ aio::Task<Result<SignatureManager::Change>> SignatureManager::DoReload(bool forc
 aio::Task<Result<SignatureManager::Change>> SignatureManager::DoRollback(std::string reason) {
   if (!changer_->store().previous()) co_return Fail(Errc::kNotFound, "no earlier signatures are kept");
   const KeptSet left = *changer_->store().current();
-  const auto outcome = co_await changer_->GoBack(reason);
+  const auto outcome = co_await changer_->GoBack(reason, ask_);
   if (!outcome) {
     if (!pool_.IsServing() && !start_at_) start_at_ = clock_.SteadyNow();
     co_return Fail(Errc::kUnavailable, "the earlier signatures cannot be used: " + outcome.error().reason);
@@ -361,7 +369,12 @@ void SignatureManager::OnVerdict(const Verdict& verdict) {
 
 void SignatureManager::Queue(std::shared_ptr<Order> order) {
   if (stopping_) return order->answer.Set(Fail(Errc::kUnavailable, "the server is ending"));
-  orders_.push_back(std::move(order));
+  if (order->kind == Order::Kind::kRollback) {
+    if (changer_ != nullptr) changer_->GiveUpWaiting();
+    orders_.push_front(std::move(order));
+  } else {
+    orders_.push_back(std::move(order));
+  }
   Wake();
 }
 

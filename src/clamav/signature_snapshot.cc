@@ -66,7 +66,13 @@ Result<void> LinkOrCopy(const fs::path& from, const fs::path& to, SnapshotBy by)
     if (!failed) fs::create_hard_link(file, to, failed);
   }
   // Another file system, or a file of somebody else (proc(5), fs.protected_hardlinks).
-  if (failed) fs::copy_file(from, to, failed);
+  if (failed) {
+    fs::copy_file(from, to, failed);
+    // The age of a set without dated databases is that of its files.
+    std::error_code ignored;
+    const auto written = fs::last_write_time(from, ignored);
+    if (!failed && !ignored) fs::last_write_time(to, written, ignored);
+  }
   if (!failed) return {};
   if (failed == std::errc::no_such_file_or_directory) {
     return Fail(Errc::kCorrupt, fmt::format("{} vanished while the signatures were copied", from.native()));

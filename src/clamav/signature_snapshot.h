@@ -23,9 +23,9 @@ struct SignatureSnapshot {
 enum class SnapshotBy { kLinks, kCopies };
 
 // Makes `into`/<digest> from the database files of `source`, by hard links where that is asked for and possible and by
-// copies where not. Blocks while it reads all of them. When it fails it leaves nothing behind: kNotFound when `source`
-// holds no database (the message says how to get one), kCorrupt when its files were changed meanwhile, kOverloaded when
-// the disk is full.
+// copies, which are as old as what they were made of, where not. Blocks while it reads all of them. When it fails it
+// leaves nothing behind: kNotFound when `source` holds no database (the message says how to get one), kCorrupt when its
+// files were changed meanwhile, kOverloaded when the disk is full.
 Result<SignatureSnapshot> TakeSnapshot(const std::filesystem::path& source, const std::filesystem::path& into,
                                        SnapshotBy by);
 

@@ -47,6 +47,8 @@ struct SetSummary {
   std::uint64_t signatures = 0;
   std::optional<WallTime> built_at = std::nullopt;  // of the newest database
   WallTime loaded_at{};
+  std::optional<WallTime> files_at = std::nullopt;  // when its newest file was written
+  std::vector<DatabaseVersion> databases = {};      // that say of themselves what they are; not known of a kept set
 };
 
 enum class LoadPhase { kWaitingForTurn, kSnapshot, kDraining, kLoading, kVerifying, kProbing };
@@ -58,6 +60,7 @@ struct CandidateStatus {
   WallTime since;  // of the whole change
   WallTime phase_since;
   std::optional<milliseconds> expected = std::nullopt;  // how long kLoading took the last time
+  std::string waits_for = {};                           // in kWaitingForTurn: the node whose turn it is, if known
 };
 
 struct RefusedSet {

@@ -134,8 +134,14 @@ std::optional<KeptSet> SignatureStore::ReadSet(std::string_view line) const {
   const fs::path directory = directory_ / digest->Hex();
   std::error_code failed;
   if (!fs::is_directory(directory, failed)) return std::nullopt;
+  const auto marks = MarkFiles(directory);
   return KeptSet{{directory, *digest, *files, *bytes, source_.empty()},
-                 {*digest, fields[7], *signatures, ToTime(fields[6]), *loaded_at}};
+                 {.digest = *digest,
+                  .label = fields[7],
+                  .signatures = *signatures,
+                  .built_at = ToTime(fields[6]),
+                  .loaded_at = *loaded_at,
+                  .files_at = marks ? NewestTime(*marks) : std::nullopt}};
 }
 
 Result<void> SignatureStore::Write() const {

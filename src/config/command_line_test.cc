@@ -97,6 +97,7 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       case Kind::kCacheStale: return "serve-and-rescan";
       case Kind::kSignatureReload: return "drain";
       case Kind::kProbeEicar: return "require";
+      case Kind::kSignatureAge: return "fail";
       case Kind::kEngine: return "clamd";
       case Kind::kRole: return "api";
       case Kind::kRedisUrl: return "redis://redis.example:6379/0";

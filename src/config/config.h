@@ -47,6 +47,9 @@ enum class SignatureReload { kAuto, kBeside, kDrain };
 // Whether a new signature set must detect the EICAR test file; kAuto: when the one in use does.
 enum class ProbeEicar { kAuto, kRequire, kIgnore };
 
+// What is done about signatures that are older than they may be.
+enum class SignatureAge { kIgnore, kWarn, kFail };
+
 // What the clamd front door says of a content that could not be judged, and to RELOAD.
 enum class ClamdUnscannable { kError, kFound };
 enum class ClamdReload { kAccept, kRefuse };
@@ -87,6 +90,9 @@ struct Config {
     std::uint64_t alarm_least = 20;
     milliseconds alarm_window = seconds(3600);
     bool alarm_rollback = false;
+    milliseconds max_age = std::chrono::days(7);
+    SignatureAge too_old = SignatureAge::kWarn;
+    bool turns = true;
     friend bool operator==(const Signatures&, const Signatures&) = default;
   };
   struct Engine {
@@ -202,6 +208,7 @@ struct Config {
     std::uint64_t wait_replicas = 0;
     milliseconds wait_timeout = seconds(1);
     milliseconds claim = seconds(5);
+    milliseconds turn = seconds(15);
     friend bool operator==(const Redis&, const Redis&) = default;
   };
   struct Webhook {

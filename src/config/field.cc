@@ -80,6 +80,13 @@ constexpr std::array kFields = {
           30 * kDay, "How long after a change that alarm can be raised."},
     Field{"signatures.alarm_rollback", "", Kind::kSwitch, +[](C& c) { return &c.signatures.alarm_rollback; }, 0, 0,
           "Go back to the signatures of before when that alarm is raised."},
+    Field{"signatures.max_age", "", Kind::kDuration, +[](C& c) { return &c.signatures.max_age; }, kSecond, 3650 * kDay,
+          "How old signatures may be: by the build time of the newest database, or, where none says it, by the time of "
+          "the newest file."},
+    Field{"signatures.too_old", "", Kind::kSignatureAge, +[](C& c) { return &c.signatures.too_old; }, 0, 0,
+          "What /readyz makes of older ones: nothing; a warning beside its 200; or 503. Scans go on."},
+    Field{"signatures.turns", "", Kind::kSwitch, +[](C& c) { return &c.signatures.turns; }, 0, 0,
+          "Servers that share redis.url load changed signatures one after the other, not all at once."},
 
     Field{"engine.kind", "--engine", Kind::kEngine, +[](C& c) { return &c.engine.kind; }, 0, 0,
           "What scans: libclamav in scanner processes of this server; the clamd servers of engine.clamd, which leaves "
@@ -278,6 +285,9 @@ constexpr std::array kFields = {
     Field{"redis.claim", "", Kind::kDuration, +[](C& c) { return &c.redis.claim; }, kSecond, 10 * kMinute,
           "A server that is silent for this long while it scans a content loses it to others that wait for the same "
           "content."},
+    Field{"redis.turn", "", Kind::kDuration, +[](C& c) { return &c.redis.turn; }, kSecond, 10 * kMinute,
+          "After how long the others go on when a server died while it was its turn to load signatures, and without "
+          "turns when Redis is gone."},
 
     Field{"webhook.hosts", "--webhook-host", Kind::kTexts, +[](C& c) { return &c.webhook.hosts; }, 0, 1000,
           "Hosts that may be called back, such as hooks.example.com, *.example.com or example.com:8443; none: no "
@@ -348,6 +358,7 @@ std::string Field::Allowed() const {
     case Kind::kClamdReload: return "accept or refuse";
     case Kind::kSignatureReload: return "auto, beside or drain";
     case Kind::kProbeEicar: return "auto, require or ignore";
+    case Kind::kSignatureAge: return "ignore, warn or fail";
     case Kind::kClamdListen:
       return ShowNumber(Kind::kCount, least) + " to " + ShowNumber(Kind::kCount, most) +
              " of unix:PATH or tcp:ADDRESS:PORT, such as unix:/run/lazaret/clamd.sock or tcp:127.0.0.1:3310";
@@ -384,7 +395,8 @@ std::string_view Field::Placeholder() const {
     case Kind::kCacheStale:
     case Kind::kClamdReload:
     case Kind::kSignatureReload:
-    case Kind::kProbeEicar: return "WORD";
+    case Kind::kProbeEicar:
+    case Kind::kSignatureAge: return "WORD";
     case Kind::kClamdListen: return "unix:PATH|tcp:ADDR:PORT";
     case Kind::kLogFormat: return "FORMAT";
     case Kind::kLogLevel: return "LEVEL";

@@ -35,17 +35,17 @@ enum class Kind {
   kCacheStale,
   kSignatureReload,
   kProbeEicar,
+  kSignatureAge,
 };
 
 // Where a field lives in a Config.
-using Place =
-    std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&), std::string* (*)(Config&),
-                 std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&), LogLevel* (*)(Config&),
-                 std::vector<ListenAddress>* (*)(Config&), std::vector<std::string>* (*)(Config&),
-                 EngineKind* (*)(Config&), Role* (*)(Config&), std::vector<ServerAddress>* (*)(Config&),
-                 std::vector<std::filesystem::path>* (*)(Config&), ClamdUnscannable* (*)(Config&),
-                 ClamdReload* (*)(Config&), SignatureReload* (*)(Config&), ProbeEicar* (*)(Config&),
-                 CacheStale* (*)(Config&)>;
+using Place = std::variant<std::uint64_t* (*)(Config&), milliseconds* (*)(Config&), bool* (*)(Config&),
+                           std::string* (*)(Config&), std::filesystem::path* (*)(Config&), LogFormat* (*)(Config&),
+                           LogLevel* (*)(Config&), std::vector<ListenAddress>* (*)(Config&),
+                           std::vector<std::string>* (*)(Config&), EngineKind* (*)(Config&), Role* (*)(Config&),
+                           std::vector<ServerAddress>* (*)(Config&), std::vector<std::filesystem::path>* (*)(Config&),
+                           ClamdUnscannable* (*)(Config&), ClamdReload* (*)(Config&), SignatureReload* (*)(Config&),
+                           ProbeEicar* (*)(Config&), CacheStale* (*)(Config&), SignatureAge* (*)(Config&)>;
 
 // One setting: everything that the readers, the help, the check and the sample file know about it. Its default is the
 // initialiser of its member in Config. Texts have static storage.

@@ -38,6 +38,8 @@ constexpr std::array<std::pair<std::string_view, SignatureReload>, 3> kSignature
     {{"auto", SignatureReload::kAuto}, {"beside", SignatureReload::kBeside}, {"drain", SignatureReload::kDrain}}};
 constexpr std::array<std::pair<std::string_view, ProbeEicar>, 3> kProbeEicars = {
     {{"auto", ProbeEicar::kAuto}, {"require", ProbeEicar::kRequire}, {"ignore", ProbeEicar::kIgnore}}};
+constexpr std::array<std::pair<std::string_view, SignatureAge>, 3> kSignatureAges = {
+    {{"ignore", SignatureAge::kIgnore}, {"warn", SignatureAge::kWarn}, {"fail", SignatureAge::kFail}}};
 constexpr std::array<std::pair<std::string_view, bool>, 8> kSwitches = {{{"true", true},
                                                                          {"false", false},
                                                                          {"yes", true},
@@ -309,6 +311,9 @@ struct Reader {
   std::expected<void, std::string> operator()(ProbeEicar* (*place)(Config&)) const {
     return Put(place, ReadName(field, values.front(), kProbeEicars));
   }
+  std::expected<void, std::string> operator()(SignatureAge* (*place)(Config&)) const {
+    return Put(place, ReadName(field, values.front(), kSignatureAges));
+  }
   std::expected<void, std::string> operator()(std::vector<std::string>* (*place)(Config&)) const {
     return Put(place, ReadList<std::string>(field, values, ReadItem, +[](const std::string&) { return true; }));
   }
@@ -347,6 +352,7 @@ struct Shower {
   std::string operator()(ClamdReload* (*place)(Config&)) { return ShowName(*place(config), kClamdReloads); }
   std::string operator()(SignatureReload* (*place)(Config&)) { return ShowName(*place(config), kSignatureReloads); }
   std::string operator()(ProbeEicar* (*place)(Config&)) { return ShowName(*place(config), kProbeEicars); }
+  std::string operator()(SignatureAge* (*place)(Config&)) { return ShowName(*place(config), kSignatureAges); }
 };
 
 struct TomlLister {

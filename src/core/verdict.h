@@ -22,19 +22,21 @@ struct DatabaseVersion {
 
 // Everything about an engine that can change a verdict, and how it is shown to people.
 struct EngineInfo {
-  Digest signature_set;             // over every database file's name and content
-  Digest profile;                   // over all else that can change a verdict: version, limits, options, undated sets
-  std::string name;                 // "ClamAV"
-  std::string version;              // "1.4.6"
-  std::string signature_label;      // "daily 28129, main 63, 3d1f0a2b"
+  Digest signature_set;              // over every database file's name and content
+  Digest profile;                    // over all else that can change a verdict: version, limits, options, undated sets
+  std::string name;                  // "ClamAV"
+  std::string version;               // "1.4.6"
+  std::string signature_label;       // "daily 28129, main 63, 3d1f0a2b"
   std::optional<WallTime> built_at;  // of the newest database; empty when the databases do not say
   std::uint64_t signatures = 0;
   bool test_set = false;  // the built-in EICAR set: not fit for use
 
   // Of the engine that runs now, not kept by stores.
   std::vector<DatabaseVersion> databases;
-  std::vector<std::string> isolation;  // what the scanners are confined by: "seccomp", "landlock", ...
-  std::string version_line;            // the engine's own words for its version and signatures; empty when it has none
+  std::optional<WallTime> files_at = std::nullopt;   // when its newest signature file was written; empty when not known
+  std::optional<WallTime> loaded_at = std::nullopt;  // since when it is in use; empty when not known
+  std::vector<std::string> isolation;                // what the scanners are confined by: "seccomp", "landlock", ...
+  std::string version_line;  // the engine's own words for its version and signatures; empty when it has none
 
   // A verdict of `*this` answers for `other`.
   bool SameIdentity(const EngineInfo& other) const {

@@ -10,7 +10,7 @@
 namespace lazaret::fleet {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 void WriteDatabases(FieldWriter& out, const EngineInfo& engine) {
   const std::size_t count = std::min(engine.databases.size(), kMaxNodeDatabases);
@@ -34,6 +34,17 @@ bool ReadDatabases(FieldReader& in, EngineInfo& engine) {
   return in.ok();
 }
 
+void WriteTime(FieldWriter& out, const std::optional<WallTime>& time) {
+  out.Number(std::uint8_t{time.has_value()});
+  if (time) out.Number(std::int64_t{time->time_since_epoch().count()});
+}
+
+bool ReadTime(FieldReader& in, std::optional<WallTime>& time) {
+  const auto is_there = ReadFlag(in);
+  if (is_there && *is_there) time = WallTime(milliseconds(in.Number<std::int64_t>()));
+  return is_there.has_value();
+}
+
 std::optional<NodeRecord> Read(FieldReader& in) {
   if (in.Number<std::uint8_t>() != kVersion) return std::nullopt;
   NodeRecord node{.host = in.Text(), .role = in.Text(), .version = in.Text()};
@@ -45,6 +56,7 @@ std::optional<NodeRecord> Read(FieldReader& in) {
   if (*has_engine) {
     auto engine = ReadEngine(in);
     if (!engine || !ReadDatabases(in, *engine)) return std::nullopt;
+    if (!ReadTime(in, engine->files_at) || !ReadTime(in, engine->loaded_at)) return std::nullopt;
     node.engine = std::make_shared<const EngineInfo>(*std::move(engine));
   }
   if (!in.AtEnd()) return std::nullopt;
@@ -65,6 +77,8 @@ std::string EncodeNodeRecord(const NodeRecord& node) {
   if (node.engine != nullptr) {
     WriteEngine(out, *node.engine);
     WriteDatabases(out, *node.engine);
+    WriteTime(out, node.engine->files_at);
+    WriteTime(out, node.engine->loaded_at);
   }
   return out.Take();
 }

@@ -11,6 +11,7 @@ namespace {
 NodeRecord Sample() {
   EngineInfo engine = SampleEngine();
   engine.databases = {{"daily", 28129, WallTime(seconds(1'763'881'200))}, {"main", 63, WallTime(seconds(1))}};
+  engine.files_at = WallTime(seconds(1'763'881'300));
   return {.host = "scan-1",
           .role = "worker",
           .version = "0.1.0",
@@ -32,6 +33,8 @@ TEST(NodeRecord, IsReadBack) {
   EXPECT_EQ(read->engine->built_at, SampleEngine().built_at);
   ASSERT_EQ(read->engine->databases.size(), 2u);
   EXPECT_EQ(read->engine->databases[0].version, 28129u);
+  EXPECT_EQ(read->engine->files_at, WallTime(seconds(1'763'881'300)));
+  EXPECT_EQ(read->engine->loaded_at, std::nullopt);
   NodeRecord without = Sample();
   without.engine = nullptr;
   EXPECT_EQ(DecodeNodeRecord(AsBytes(EncodeNodeRecord(without)))->engine, nullptr);

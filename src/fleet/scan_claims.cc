@@ -1,14 +1,11 @@
 #include "fleet/scan_claims.h"
 
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "aio/deadline.h"
-#include "base/exception.h"
 #include "fleet/embedded_lua.h"
 #include "fleet/redis_failure.h"
 #include "fleet/verdict_value.h"
@@ -43,24 +40,12 @@ Result<Claimed> ReadAnswer(const Digest& digest, redis::Reply reply) {
 
 }  // namespace
 
-// A claim that is ours, or may be: as soon as it was asked for nobody but Redis knows.
 class RedisScanClaims::Held final : public ScanClaim {
  public:
-  Held(RedisScanClaims& claims, std::string key, std::string token)
-      : claims_(claims), key_(std::move(key)), token_(std::move(token)) {}
-  ~Held() override {
-    if (stop_renewing_) stop_renewing_();
-    if (armed_) claims_.tasks_.Spawn(claims_.Release(std::move(key_), std::move(token_)));
-  }
-  void Disarm() { armed_ = false; }
-  void KeepUp() { stop_renewing_ = claims_.tasks_.SpawnCancellable(claims_.Renew(key_, token_)); }
+  explicit Held(std::unique_ptr<Leases::Held> lease) : lease_(std::move(lease)) {}
 
  private:
-  RedisScanClaims& claims_;
-  std::string key_;
-  std::string token_;
-  std::function<void()> stop_renewing_;
-  bool armed_ = true;
+  const std::unique_ptr<Leases::Held> lease_;
 };
 
 RedisScanClaims::RedisScanClaims(redis::Client& client, aio::Executor executor, Settings settings, const Clock& clock,
@@ -68,30 +53,20 @@ RedisScanClaims::RedisScanClaims(redis::Client& client, aio::Executor executor, 
     : client_(client),
       settings_(settings),
       clock_(clock),
-      log_(log),
       claim_(std::string(EmbeddedLua("scan_claim.lua"))),
-      renew_(std::string(EmbeddedLua("scan_renew.lua"))),
-      release_(std::string(EmbeddedLua("scan_release.lua"))),
-      tasks_(std::move(executor),
-             [this](std::exception_ptr error) { log_.Error("scan claim failed", {{"error", WhatOf(error)}}); }) {}
+      leases_(client, std::move(executor), settings.lease, clock, log, "scan claim") {}
 
 aio::Task<Result<ScanClaims::Answer>> RedisScanClaims::Ask(Digest digest, EngineInfoPtr engine) {
   const SteadyTime now = clock_.SteadyNow();
   if (now < rests_until_) co_return Fail(Errc::kUnavailable, "Redis did not answer a moment ago");
-  std::string key = ClaimKey(digest, *engine);
-  std::string token = fmt::format("{:016x}{:016x}", random_(), random_());
-  auto held = std::make_unique<Held>(*this, key, token);
-  std::vector<std::string> keys;
-  keys.push_back(VerdictKey(digest));
-  keys.push_back(std::move(key));
-  std::vector<std::string> arguments;
-  arguments.push_back(std::move(token));
-  arguments.push_back(std::to_string(settings_.lease.count()));
+  auto lease = leases_.Prepare(ClaimKey(digest, *engine));
+  std::vector<std::string> keys = {VerdictKey(digest), lease->key()};
+  std::vector<std::string> arguments = {lease->token(), std::to_string(settings_.lease.count())};
   auto reply = co_await client_.Eval(claim_, std::move(keys), std::move(arguments),
                                      {.deadline = now + settings_.timeout, .repeat = redis::Repeat::kAllowed});
   if (!reply) {
     const Errc code = reply.error().code;
-    if (code == Errc::kUnavailable || code == Errc::kOverloaded) held->Disarm();
+    if (code == Errc::kUnavailable || code == Errc::kOverloaded) lease->Disarm();
     if (code == Errc::kTimeout) rests_until_ = clock_.SteadyNow() + settings_.rest;
     co_return std::unexpected(Explain(std::move(reply.error())));
   }
@@ -99,41 +74,14 @@ aio::Task<Result<ScanClaims::Answer>> RedisScanClaims::Ask(Digest digest, Engine
   if (!claimed) co_return std::unexpected(std::move(claimed.error()));
   Answer answer{.claim = nullptr, .verdict = std::move(claimed->verdict)};
   if (claimed->is_mine) {
-    held->KeepUp();
-    answer.claim = std::move(held);
+    lease->KeepUp();
+    answer.claim = std::make_unique<Held>(std::move(lease));
   } else {
-    held->Disarm();
+    lease->Disarm();
   }
   co_return answer;
 }
 
-aio::Task<> RedisScanClaims::Renew(std::string key, std::string token) {
-  const std::vector<std::string> keys(1, std::move(key));
-  const std::vector<std::string> arguments = {std::move(token), std::to_string(settings_.lease.count())};
-  for (;;) {
-    const SteadyTime next = clock_.SteadyNow() + settings_.lease / 3;
-    co_await aio::SleepUntil(next);
-    const auto reply = co_await client_.Eval(
-        renew_, keys, arguments, {.deadline = next + settings_.lease / 3, .repeat = redis::Repeat::kAllowed});
-    // Another node scans it, too: ours goes on, it is nearly done.
-    if (reply && reply->integer() == 0) co_return;
-  }
-}
-
-aio::Task<> RedisScanClaims::Release(std::string key, std::string token) {
-  std::vector<std::string> keys(1, std::move(key));
-  std::vector<std::string> arguments(1, std::move(token));
-  // What is not given up ends with its lease.
-  co_await client_.Eval(release_, std::move(keys), std::move(arguments),
-                        {.deadline = clock_.SteadyNow() + settings_.lease, .repeat = redis::Repeat::kAllowed});
-}
-
-aio::Task<> RedisScanClaims::Stop() {
-  tasks_.Close();
-  const SteadyTime last = clock_.SteadyNow() + settings_.timeout;
-  while (tasks_.size() > 0 && clock_.SteadyNow() < last) co_await aio::SleepUntil(clock_.SteadyNow() + milliseconds(5));
-  tasks_.CancelAll();
-  co_await tasks_.Wait();
-}
+aio::Task<> RedisScanClaims::Stop() { co_await leases_.Stop(settings_.timeout); }
 
 }  // namespace lazaret::fleet

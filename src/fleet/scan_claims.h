@@ -1,12 +1,8 @@
 #pragma once
 
-#include <cstdint>
-#include <random>
-#include <string>
-
-#include "aio/task_group.h"
 #include "base/log.h"
 #include "core/scan_claims.h"
+#include "fleet/leases.h"
 #include "redis/client.h"
 
 namespace lazaret::fleet {
@@ -33,18 +29,11 @@ class RedisScanClaims final : public ScanClaims {
  private:
   class Held;
 
-  aio::Task<> Renew(std::string key, std::string token);
-  aio::Task<> Release(std::string key, std::string token);
-
   redis::Client& client_;
   const Settings settings_;
   const Clock& clock_;
-  Log& log_;
   const redis::Script claim_;
-  const redis::Script renew_;
-  const redis::Script release_;
-  aio::TaskGroup tasks_;
-  std::mt19937_64 random_{(std::uint64_t{std::random_device()()} << 32) | std::random_device()()};
+  Leases leases_;
   SteadyTime rests_until_ = SteadyTime::min();
 };
 

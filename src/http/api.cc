@@ -83,17 +83,14 @@ std::vector<std::string_view> Api::Routes() {
 
 Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
          SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
-         std::function<std::string()> render_metrics, std::function<bool()> is_draining,
-         std::function<std::string()> describe_fleet)
+         Sources sources)
     : settings_(std::move(settings)),
       service_(service),
       jobs_(jobs),
       clock_(clock),
       scan_(settings_.scan, service, spool, clock, telemetry),
       submit_(settings_.scan.max_parts, jobs, spool, std::move(check_callback), clock, telemetry),
-      render_metrics_(std::move(render_metrics)),
-      is_draining_(std::move(is_draining)),
-      describe_fleet_(std::move(describe_fleet)),
+      sources_(std::move(sources)),
       started_(clock.SteadyNow()),
       router_(RoutesFor(settings_.scope),
               settings_.scope == ApiScope::kEverything
@@ -171,29 +168,33 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
   }
   co_return Json(fmt::format(
       R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
-      R"("signatures":{},"signature_set_digest":"{}","isolation":[{}],)"
+      R"("signatures":{},"signature_set_digest":"{}","signature_status":{},"isolation":[{}],)"
       R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"overrides":{},"jobs":{},"fleet":{},"limits":{}}})",
       LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
       std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
       status.engine != nullptr ? status.engine->signatures : 0,
-      status.engine != nullptr ? status.engine->signature_set.Hex() : "", isolation, status.waiting, status.max_waiting,
-      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, status.overrides,
-      JobsJson(jobs_, clock_.Now()), describe_fleet_ ? describe_fleet_() : "null", settings_.limits_json));
+      status.engine != nullptr ? status.engine->signature_set.Hex() : "", sources_.signatures(), isolation,
+      status.waiting, status.max_waiting, static_cast<double>(status.oldest_wait.count()) / 1000, status.slots,
+      status.overrides, JobsJson(jobs_, clock_.Now()), sources_.fleet ? sources_.fleet() : "null",
+      settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }
 
 aio::Task<Response> Api::GetReady(Exchange&) {
-  if (is_draining_()) co_return ProblemFor({Errc::kUnavailable, "the server is ending"}, seconds(5));
+  if (sources_.is_draining()) co_return ProblemFor({Errc::kUnavailable, "the server is ending"}, seconds(5));
   if (const auto admitted = service_.CheckAdmission(0); !admitted) {
     co_return ProblemFor(admitted.error(), service_.RetryAfter());
   }
-  co_return Json(R"({"status":"ready"})");
+  const auto old = sources_.old_signatures();
+  if (!old) co_return Json(R"({"status":"ready"})");
+  if (old->fails) co_return Problem(503, "signatures-too-old", old->text);
+  co_return Json(fmt::format(R"({{"status":"ready","warning":"{}"}})", EscapeJson(old->text)));
 }
 
 aio::Task<Response> Api::GetMetrics(Exchange&) {
   co_return Response{
-      .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = render_metrics_(), .headers = {}};
+      .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = sources_.metrics(), .headers = {}};
 }
 
 }  // namespace lazaret::http

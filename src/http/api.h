@@ -2,6 +2,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/signature_age.h"
 #include "core/telemetry.h"
 #include "http/exchange.h"
 #include "http/response.h"
@@ -35,12 +37,18 @@ struct ApiSettings {
 // The routes of version 1 of the REST API and the operator's pages beside them.
 class Api final : public Handler {
  public:
-  // `render_metrics` gives the page of /metrics; `is_draining` says that the server is ending; `describe_fleet` gives
-  // JSON for /v1/info about the servers that share the work, and may be empty. Any thread calls them.
+  // What the operator's pages show. Any thread calls them.
+  struct Sources {
+    std::function<std::string()> metrics;     // the page of /metrics
+    std::function<bool()> is_draining;        // the server is ending
+    std::function<std::string()> signatures;  // JSON for /v1/info: where they stand
+    std::function<std::string()> fleet;       // JSON for /v1/info: the servers that share the work; may be empty
+    std::function<std::optional<OldSignatures>()> old_signatures;
+  };
+
   Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& spool,
       SubmitEndpoint::CheckCallback check_callback, const Clock& clock, Log& log, Telemetry& telemetry,
-      std::function<std::string()> render_metrics, std::function<bool()> is_draining,
-      std::function<std::string()> describe_fleet);
+      Sources sources);
 
   // Every name that OnRequest of the telemetry is called with.
   static std::vector<std::string_view> Routes();
@@ -68,9 +76,7 @@ class Api final : public Handler {
   const Clock& clock_;
   ScanEndpoint scan_;
   SubmitEndpoint submit_;
-  const std::function<std::string()> render_metrics_;
-  const std::function<bool()> is_draining_;
-  const std::function<std::string()> describe_fleet_;
+  const Sources sources_;
   const SteadyTime started_;
   Router router_;
 };

@@ -39,6 +39,7 @@
 #include "main/override_side.h"
 #include "main/settings.h"
 #include "main/shared_side.h"
+#include "main/signature_age_guard.h"
 #include "main/signature_side.h"
 #include "metrics/metrics.h"
 #include "metrics/standard_gauges.h"
@@ -97,9 +98,7 @@ class App {
     async_ = *std::move(async);
     api_ = std::make_unique<http::Api>(
         MakeApiSettings(config_), *service_, async_->jobs(), *spool_,
-        [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_,
-        [this] { return metrics_.Render(); }, [this] { return server_->is_draining(); },
-        shared_ != nullptr ? [this] { return shared_->Describe(); } : std::function<std::string()>());
+        [this](std::string_view url) { return async_->CheckCallback(url); }, clock_, log_, metrics_, PagesToShow());
     auto server = http::Listen(MakeServerSettings(config_, ConnectionsThatFit(config_, log_)), *api_, log_);
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);
@@ -107,7 +106,8 @@ class App {
     if (!clamd) return std::unexpected(clamd.error());
     clamd_ = *std::move(clamd);
     auto control = ControlServer::Listen(data_.path(), queue_, overrides_->ForOperator(),
-                                         SignaturesForOperator(config_, engine_->signatures()), clock_, log_, metrics_);
+                                         SignaturesForOperator(config_, engine_->signatures(), *age_, clock_), clock_,
+                                         log_, metrics_);
     if (!control) return std::unexpected(control.error());
     control_ = *std::move(control);
     AddGauges();
@@ -121,6 +121,7 @@ class App {
     asio::signal_set signals(io_, SIGTERM, SIGINT);  // from the first log line on, an end is an orderly one
     LogStart();
     engine_->Start();
+    age_->Start();
     if (shared_ != nullptr) shared_->Start(engine_->engine());
     overrides_->Start();
     async_->Start();
@@ -156,9 +157,34 @@ class App {
         shared_ != nullptr ? embedded::Backing::kShared : embedded::Backing::kOwn);
     engine_ = EngineSide::Make({config_, data_.path(), disk_, io_.get_executor(), clock_, log_, metrics_, queue_,
                                 board_, [this] { return shared_->NewestEngine(); }});
+    if (shared_ != nullptr && config_.signatures.turns && engine_->signatures() != nullptr) {
+      engine_->signatures()->SetGate(shared_->Turns());
+    }
+    age_ =
+        std::make_unique<SignatureAgeGuard>(engine_->engine(), MakeAgeLimit(config_), io_.get_executor(), clock_, log_);
     service_ =
         std::make_unique<ScanService>(MakeServiceSettings(config_), engine_->engine(), *verdicts_, board_,
                                       io_.get_executor(), clock_, log_, metrics_, ClaimsToAsk(), &overrides_->board());
+  }
+
+  http::Api::Sources PagesToShow() {
+    return {.metrics = [this] { return metrics_.Render(); },
+            .is_draining = [this] { return server_->is_draining(); },
+            .signatures = [this] { return DescribeSignatures(engine_->signatures(), *age_, clock_); },
+            .fleet = shared_ != nullptr ? [this] { return shared_->Describe(); } : std::function<std::string()>(),
+            .old_signatures = [this] { return age_->Find(); }};
+  }
+
+  metrics::SignatureSources SignaturesToCount() {
+    metrics::SignatureSources sources{.engine = [this] { return engine_->engine().Current(); },
+                                      .too_old = [this] { return age_->Find().has_value(); },
+                                      .figures = {},
+                                      .nodes = {}};
+    if (const auto* const signatures = engine_->signatures()) {
+      sources.figures = [signatures] { return FiguresOf(signatures->Status()); };
+    }
+    if (shared_ != nullptr) sources.nodes = [this] { return shared_->Nodes(); };
+    return sources;
   }
 
   // What clamd's RELOAD does, which does not wait for it.
@@ -216,7 +242,7 @@ class App {
                             .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
                             .overrides = [this] { return static_cast<double>(overrides_->board().size()); },
                             .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
-                            .engine = [this] { return engine_->engine().Current(); }})),
+                            .signatures = SignaturesToCount()})),
         clock_, LAZARET_VERSION);
   }
 
@@ -252,6 +278,7 @@ class App {
     co_await async_->Close();
     server_->Stop();
     clamd_->Stop();
+    co_await age_->Stop();
     co_await engine_->Stop();
     if (shared_ != nullptr) co_await shared_->Stop();
     log_.Info("ended");
@@ -271,6 +298,7 @@ class App {
   LateJobQueue queue_;
   DoneBoard board_;
   std::unique_ptr<EngineSide> engine_;
+  std::unique_ptr<SignatureAgeGuard> age_;
   std::unique_ptr<Spool> spool_;  // outlives the contents in the service
   std::unique_ptr<ScanService> service_;
   std::unique_ptr<AsyncSide> async_;

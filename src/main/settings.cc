@@ -98,6 +98,14 @@ clamav::SignatureSettings MakeSignatureSettings(const config::Config& config, co
           .roll_back_on_alarm = from.alarm_rollback};
 }
 
+AgeLimit MakeAgeLimit(const config::Config& config) {
+  const auto& from = config.signatures;
+  const auto action = from.too_old == config::SignatureAge::kFail   ? AgeAction::kFail
+                      : from.too_old == config::SignatureAge::kWarn ? AgeAction::kWarn
+                                                                    : AgeAction::kIgnore;
+  return {.action = action, .most = from.max_age};
+}
+
 clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config) {
   clamav::ClamdPoolSettings settings{.addresses = {},
                                      .server = {.connections = config.clamd_pool.connections,

@@ -10,6 +10,7 @@
 #include "clamav/signature_manager.h"
 #include "clamd/server.h"
 #include "config/config.h"
+#include "core/signature_age.h"
 #include "core/verdict_cache.h"
 #include "embedded/sqlite_job_queue.h"
 #include "fleet/redis_queue_settings.h"
@@ -35,6 +36,7 @@ std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log);
 
 clamav::ScannerPoolSettings MakePoolSettings(const config::Config& config);
 clamav::SignatureSettings MakeSignatureSettings(const config::Config& config, const std::filesystem::path& data);
+AgeLimit MakeAgeLimit(const config::Config& config);
 clamav::ClamdPoolSettings MakeClamdSettings(const config::Config& config);
 SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesystem::path& data);
 CachePolicy MakeCachePolicy(const config::Config& config);

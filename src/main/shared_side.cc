@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
+#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -12,7 +14,9 @@
 #include "aio/deadline.h"
 #include "aio/task_group.h"
 #include "base/exception.h"
+#include "core/signature_age.h"
 #include "fleet/fleet.h"
+#include "fleet/load_turns.h"
 #include "fleet/overrides.h"
 #include "fleet/redis_checkup.h"
 #include "fleet/redis_job_queue.h"
@@ -70,13 +74,18 @@ std::string_view ToString(config::Role role) {
   return "worker";
 }
 
-std::string NodeJson(const fleet::Node& node, bool is_self) {
+std::string TimeJson(const std::optional<WallTime>& time) { return time ? "\"" + FormatRfc3339(*time) + "\"" : "null"; }
+
+std::string NodeJson(const fleet::Node& node, bool is_self, WallTime now) {
   const fleet::NodeRecord& record = node.record;
   std::string engine = "null";
   if (record.engine != nullptr) {
-    engine = fmt::format(R"({{"signature_set":"{}","signature_set_digest":"{}","signatures":{}}})",
-                         EscapeJson(record.engine->signature_label), record.engine->signature_set.Hex(),
-                         record.engine->signatures);
+    const auto age = AgeOf(*record.engine, now);
+    engine = fmt::format(
+        R"({{"signature_set":"{}","signature_set_digest":"{}","signatures":{},"built_at":{},"loaded_at":{},"age_s":{}}})",
+        EscapeJson(record.engine->signature_label), record.engine->signature_set.Hex(), record.engine->signatures,
+        TimeJson(record.engine->built_at), TimeJson(record.engine->loaded_at),
+        age ? std::to_string(std::chrono::floor<seconds>(*age).count()) : "null");
   }
   return fmt::format(
       R"({{"id":"{}","self":{},"host":"{}","role":"{}","version":"{}","takes_jobs":{},"slots":{},"silent_s":{:.3f},)"
@@ -95,6 +104,9 @@ class RedisSide final : public SharedSide {
         client_(std::move(client)),
         verdicts_(*client_, parts.clock, {.policy = MakeCachePolicy(parts.config)}),
         claims_(*client_, parts.executor, {.lease = parts.config.redis.claim}, parts.clock, parts.log),
+        turns_(*client_, parts.executor, id_,
+               {.lease = parts.config.redis.turn, .max_wait = parts.config.signatures.load_timeout}, parts.clock,
+               parts.log),
         fleet_(
             *client_, parts.executor, id_, [this] { return Record(); }, {}, parts.clock, parts.log),
         tasks_(parts.executor, [&log = parts.log](std::exception_ptr error) {
@@ -127,10 +139,24 @@ class RedisSide final : public SharedSide {
   std::string Describe() const override {
     std::string nodes;
     for (const fleet::Node& node : fleet_.Nodes()) {
-      nodes += (nodes.empty() ? "" : ",") + NodeJson(node, node.id == id_);
+      nodes += (nodes.empty() ? "" : ",") + NodeJson(node, node.id == id_, parts_.clock.Now());
     }
     return fmt::format(R"({{"redis":"{}","connected":{},"role":"{}","node":"{}","nodes":[{}]}})",
                        EscapeJson(url_.Describe()), client_->is_up(), ToString(parts_.config.role), id_, nodes);
+  }
+
+  std::vector<metrics::NodeFigures> Nodes() const override {
+    std::vector<metrics::NodeFigures> all;
+    for (const fleet::Node& node : fleet_.Nodes()) {
+      all.push_back({node.id, node.record.host, node.record.role, node.record.engine});
+    }
+    return all;
+  }
+
+  AskForTurn Turns() override {
+    return [this](Digest, std::function<void(const std::string&)> on_wait) {
+      return turns_.Ask([this, tell = std::move(on_wait)](const std::string& id) { tell(NameOf(id)); });
+    };
   }
 
   void Start(const Engine& engine) override {
@@ -150,6 +176,7 @@ class RedisSide final : public SharedSide {
     co_await tasks_.Wait();
     co_await fleet_.Stop();
     co_await claims_.Stop();
+    co_await turns_.Stop();
     co_await client_->Stop();
   }
 
@@ -162,6 +189,14 @@ class RedisSide final : public SharedSide {
             .takes_jobs = takes_jobs_,
             .slots = scans ? static_cast<std::uint32_t>(engine_->Slots()) : 0,
             .engine = scans ? engine_->Current() : nullptr};
+  }
+
+  // "web2 (5f0c…)": what people call a node, if it was heard of.
+  std::string NameOf(const std::string& id) const {
+    for (const fleet::Node& node : fleet_.Nodes()) {
+      if (node.id == id) return fmt::format("{} ({})", node.record.host, id);
+    }
+    return id;
   }
 
   // Says once, as soon as Redis answers, what in its settings loses jobs.
@@ -185,6 +220,7 @@ class RedisSide final : public SharedSide {
   const std::unique_ptr<redis::Client> client_;
   fleet::RedisVerdictCache verdicts_;
   fleet::RedisScanClaims claims_;
+  fleet::LoadTurns turns_;
   const Engine* engine_ = nullptr;
   bool takes_jobs_ = TakesJobs(parts_.config);
   fleet::Fleet fleet_;

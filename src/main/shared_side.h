@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "aio/blocking_pool.h"
 #include "aio/task.h"
@@ -10,11 +11,13 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "core/engine.h"
+#include "core/load_turn.h"
 #include "core/override_board.h"
 #include "core/override_store.h"
 #include "core/scan_claims.h"
 #include "core/verdict_cache.h"
 #include "main/job_store.h"
+#include "metrics/signature_gauges.h"
 #include "service/done_board.h"
 
 namespace lazaret {
@@ -47,6 +50,10 @@ class SharedSide {
   virtual EngineInfoPtr NewestEngine() const = 0;
   // For /v1/info. Any thread.
   virtual std::string Describe() const = 0;
+  // The servers that are there. Any thread.
+  virtual std::vector<metrics::NodeFigures> Nodes() const = 0;
+  // The turn to load signatures, one among all servers.
+  virtual AskForTurn Turns() = 0;
 
   // Tells the others that this server is there, and with which engine. Executor only.
   virtual void Start(const Engine& engine) = 0;

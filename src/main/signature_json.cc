@@ -1,5 +1,6 @@
 #include "main/signature_json.h"
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 #include <string_view>
@@ -31,16 +32,37 @@ std::string OrNull(const std::optional<T>& value, std::string (*show)(const T&))
   return value ? show(*value) : "null";
 }
 
-std::string SetJson(const clamav::SetSummary& set) {
-  return fmt::format(R"({{"digest":"{}","label":{},"signatures":{},"built_at":{},"loaded_at":{}}})", set.digest.Hex(),
-                     Quoted(set.label), set.signatures, TimeJson(set.built_at), TimeJson(set.loaded_at));
+std::string DatabasesJson(const std::vector<DatabaseVersion>& databases) {
+  std::string list;
+  for (const DatabaseVersion& one : databases) {
+    list += fmt::format(R"({}{{"name":{},"version":{},"built_at":"{}"}})", list.empty() ? "" : ",", Quoted(one.name),
+                        one.version, FormatRfc3339(one.built_at));
+  }
+  return "[" + list + "]";
+}
+
+// null for the built-in test set, which has no age.
+std::string AgeJson(const clamav::SetSummary& set, bool is_test_set, WallTime now) {
+  const auto& date = set.built_at ? set.built_at : set.files_at;
+  if (!date || is_test_set) return "null";
+  return std::to_string(std::max(std::chrono::floor<seconds>(now - *date), seconds(0)).count());
+}
+
+std::string SetJson(const std::optional<clamav::SetSummary>& set, bool is_test_set, WallTime now) {
+  if (!set) return "null";
+  return fmt::format(
+      R"({{"digest":"{}","label":{},"signatures":{},"built_at":{},"files_at":{},"age_s":{},"loaded_at":{},)"
+      R"("databases":{}}})",
+      set->digest.Hex(), Quoted(set->label), set->signatures, TimeJson(set->built_at), TimeJson(set->files_at),
+      AgeJson(*set, is_test_set, now), TimeJson(set->loaded_at), DatabasesJson(set->databases));
 }
 
 std::string CandidateJson(const clamav::CandidateStatus& candidate) {
-  return fmt::format(R"({{"digest":{},"phase":"{}","since":{},"phase_since":{},"expected_load_ms":{}}})",
+  return fmt::format(R"({{"digest":{},"phase":"{}","since":{},"phase_since":{},"expected_load_ms":{},"waits_for":{}}})",
                      DigestJson(candidate.digest), ToString(candidate.phase), TimeJson(candidate.since),
                      TimeJson(candidate.phase_since),
-                     candidate.expected ? std::to_string(candidate.expected->count()) : "null");
+                     candidate.expected ? std::to_string(candidate.expected->count()) : "null",
+                     candidate.waits_for.empty() ? "null" : Quoted(candidate.waits_for));
 }
 
 std::string RefusedJson(const clamav::RefusedSet& refused) {
@@ -68,14 +90,17 @@ clamav::RefusalKind KindOf(Errc code) {
 
 }  // namespace
 
-std::string SignatureJson(const clamav::SignatureStatus& status) {
+std::string SignatureJson(const clamav::SignatureStatus& status, const std::optional<OldSignatures>& old,
+                          WallTime now) {
+  const bool is_test_set = status.directory.empty();
   return fmt::format(
       R"({{"directory":{},"in_use":{},"mode":{},"current":{},"previous":{},"candidate":{},"refused":{},"pin":{},)"
-      R"("jump":{},"looked_at":{},"load_errors":{}}})",
-      Quoted(status.directory), status.engine != nullptr, Quoted(status.last_mode), OrNull(status.current, SetJson),
-      OrNull(status.previous, SetJson), OrNull(status.candidate, CandidateJson),
-      OrNull(status.last_refusal, RefusedJson), OrNull(status.pin, PinJson), OrNull(status.last_jump, JumpJson),
-      TimeJson(status.looked_at), ListJson(status.load_errors));
+      R"("jump":{},"looked_at":{},"warning":{},"load_errors":{}}})",
+      Quoted(status.directory), status.engine != nullptr, Quoted(status.last_mode),
+      SetJson(status.current, is_test_set, now), SetJson(status.previous, is_test_set, now),
+      OrNull(status.candidate, CandidateJson), OrNull(status.last_refusal, RefusedJson), OrNull(status.pin, PinJson),
+      OrNull(status.last_jump, JumpJson), TimeJson(status.looked_at), old ? Quoted(old->text) : "null",
+      ListJson(status.load_errors));
 }
 
 std::string SignatureCheckJson(const std::filesystem::path& directory, const Result<clamav::SignatureCheck>& check) {

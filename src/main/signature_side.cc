@@ -18,8 +18,21 @@ Result<void> CheckCaresForSignatures(const config::Config& config) {
   }
 }
 
-http::SignatureEndpoint::Parts SignaturesForOperator(const config::Config& config,
-                                                     clamav::SignatureManager* signatures) {
+std::string DescribeSignatures(const clamav::SignatureManager* signatures, const SignatureAgeGuard& age,
+                               const Clock& clock) {
+  return signatures != nullptr ? SignatureJson(signatures->Status(), age.Find(), clock.Now()) : "null";
+}
+
+metrics::SignatureFigures FiguresOf(const clamav::SignatureStatus& status) {
+  metrics::SignatureFigures figures;
+  if (const auto& set = status.previous) figures.previous = {set->digest.Hex(), set->label};
+  if (status.candidate) figures.loading = ToString(status.candidate->phase);
+  if (const auto& last = status.last_refusal) figures.refused = {std::string(ToString(last->why.kind)), last->at};
+  return figures;
+}
+
+http::SignatureEndpoint::Parts SignaturesForOperator(const config::Config& config, clamav::SignatureManager* signatures,
+                                                     const SignatureAgeGuard& age, const Clock& clock) {
   using Changed = http::SignatureEndpoint::Changed;
   if (signatures == nullptr) {
     return {.missing = CheckCaresForSignatures(config).error().what, .describe = {}, .reload = {}, .rollback = {}};
@@ -29,7 +42,7 @@ http::SignatureEndpoint::Parts SignaturesForOperator(const config::Config& confi
     return change->changed;
   };
   return {.missing = {},
-          .describe = [signatures] { return SignatureJson(signatures->Status()); },
+          .describe = [signatures, &age, &clock] { return DescribeSignatures(signatures, age, clock); },
           .reload = [signatures](bool force) -> aio::Task<Changed> {
             co_return changed(co_await signatures->Reload(force));
           },

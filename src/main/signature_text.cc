@@ -43,8 +43,10 @@ std::string Ago(const json::object& object, std::string_view key, WallTime now) 
 }
 
 std::string SetText(const json::object& set, WallTime now) {
-  return fmt::format("{}: {} signatures, built {}, loaded {}", Text(set, "label"), Number(set, "signatures"),
-                     Ago(set, "built_at", now), Ago(set, "loaded_at", now));
+  const bool is_dated = !Text(set, "built_at").empty();
+  return fmt::format("{}: {} signatures, {} {}, loaded {}", Text(set, "label"), Number(set, "signatures"),
+                     is_dated ? "built" : "files of", Ago(set, is_dated ? "built_at" : "files_at", now),
+                     Ago(set, "loaded_at", now));
 }
 
 std::string Lines(const json::object& object, std::string_view key, std::string_view name) {
@@ -68,12 +70,15 @@ std::string SignatureStatusText(const json::object& status, WallTime now) {
     text += Line(IsTrue(status, "in_use") ? "in use" : "lost", SetText(*current, now));
     text += Line("digest", Text(*current, "digest"));
   }
+  if (const std::string warning = Text(status, "warning"); !warning.empty()) text += Line("TOO OLD", warning);
   if (const json::object* const previous = Part(status, "previous")) {
     text += Line("before", SetText(*previous, now));
   }
   if (const json::object* const candidate = Part(status, "candidate")) {
+    const std::string node = Text(*candidate, "waits_for");
     text +=
-        Line("candidate", fmt::format("{} for {}", Text(*candidate, "phase"), AgeOf(*candidate, "phase_since", now)));
+        Line("candidate", fmt::format("{} for {}{}", Text(*candidate, "phase"), AgeOf(*candidate, "phase_since", now),
+                                      node.empty() ? "" : ": now it is that of " + node));
   }
   if (const json::object* const pin = Part(status, "pin")) {
     text += Line("rolled back",

@@ -19,7 +19,13 @@ using testing::Not;
 const WallTime kNow = WallTime(seconds(1'767'225'600));
 
 clamav::SetSummary Set(std::size_t number, std::string label) {
-  return {SampleDigest(number), std::move(label), 100 * number, kNow - std::chrono::hours(48), kNow - seconds(90)};
+  return {.digest = SampleDigest(number),
+          .label = std::move(label),
+          .signatures = 100 * number,
+          .built_at = kNow - std::chrono::hours(48),
+          .loaded_at = kNow - seconds(90),
+          .files_at = kNow - std::chrono::hours(24),
+          .databases = {{"daily", 2, kNow - std::chrono::hours(48)}}};
 }
 
 boost::json::object Json(const std::string& text) { return boost::json::parse(text).as_object(); }
@@ -38,11 +44,14 @@ TEST(SignatureText, ShowsAllThatThereIs) {
   status.pin = clamav::SignaturePin{SampleDigest(5), "daily 3", "false alarms", kNow - seconds(7200)};
   status.last_jump = clamav::DetectionJump{SampleDigest(5), 1000, 1, 200, 50, kNow - seconds(7201), true};
   status.last_mode = "beside";
-  const auto json = Json(SignatureJson(status));
+  const auto json = Json(SignatureJson(status, OldSignatures{false, "older than they may be"}, kNow));
   EXPECT_EQ(json.at("directory"), "/s \"x\"");
   EXPECT_EQ(json.at("in_use"), true);
   EXPECT_EQ(json.at("mode"), "beside");
   EXPECT_EQ(json.at("current").at("digest"), SampleDigest(1).Hex().c_str());
+  EXPECT_EQ(json.at("current").at("age_s"), 2 * 86400);
+  EXPECT_EQ(json.at("current").at("databases").at(0).at("version"), 2);
+  EXPECT_EQ(json.at("warning"), "older than they may be");
   EXPECT_EQ(json.at("previous").at("label"), "daily 1");
   EXPECT_EQ(json.at("candidate").at("phase"), "probing");
   EXPECT_EQ(json.at("candidate").at("expected_load_ms"), 1500);
@@ -61,9 +70,27 @@ TEST(SignatureText, ShowsAllThatThereIs) {
   EXPECT_THAT(text, HasSubstr("load error    a line is ? bad\n"));
 }
 
+TEST(SignatureText, ShowsTheAgeOfFilesAndWhoseTurnItIs) {
+  clamav::SignatureStatus status;
+  status.directory = "/s";
+  status.current = Set(1, "0a2b");
+  status.current->built_at.reset();
+  status.candidate = clamav::CandidateStatus{SampleDigest(3), clamav::LoadPhase::kWaitingForTurn, kNow - seconds(9),
+                                             kNow - seconds(3)};
+  status.candidate->waits_for = "web2";
+  auto json = Json(SignatureJson(status, {}, kNow));
+  EXPECT_EQ(json.at("current").at("age_s"), 86400);
+  EXPECT_EQ(json.at("candidate").at("waits_for"), "web2");
+  const std::string text = SignatureStatusText(json, kNow);
+  EXPECT_THAT(text, HasSubstr("0a2b: 100 signatures, files of 1d ago, loaded 1m ago\n"));
+  EXPECT_THAT(text, HasSubstr("candidate     waiting-for-turn for 3s: now it is that of web2\n"));
+  status.directory.clear();
+  EXPECT_TRUE(Json(SignatureJson(status, {}, kNow)).at("current").at("age_s").is_null()) << "the built-in test set";
+}
+
 TEST(SignatureText, ShowsThatThereIsNothing) {
-  const auto json = Json(SignatureJson({}));
-  for (const char* key : {"current", "previous", "candidate", "refused", "pin", "jump", "looked_at"}) {
+  const auto json = Json(SignatureJson({}, {}, kNow));
+  for (const char* key : {"current", "previous", "candidate", "refused", "pin", "jump", "looked_at", "warning"}) {
     EXPECT_TRUE(json.at(key).is_null()) << key;
   }
   const std::string text = SignatureStatusText(json, kNow);

@@ -84,8 +84,10 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
            R"(lazaret_cache_lookups_total{result="miss"})",
            R"(lazaret_cache_lookups_total{result="stale"})",
            R"(lazaret_cache_lookups_total{result="error"})",
-           "lazaret_cache_write_failures_total", "lazaret_override_answers_total{verdict=\"clean\"}",
-           "lazaret_override_answers_total{verdict=\"infected\"}", "lazaret_stale_answers_total",
+           "lazaret_cache_write_failures_total",
+           "lazaret_override_answers_total{verdict=\"clean\"}",
+           "lazaret_override_answers_total{verdict=\"infected\"}",
+           "lazaret_stale_answers_total",
            "lazaret_rescans_total{verdict=\"clean\"}",
            "lazaret_scan_duration_seconds_count",
            "clamav_scan_duration_seconds_count",
@@ -302,6 +304,7 @@ TEST(StandardGauges, ShowTheirSources) {
   FakeClock clock;
   EngineInfo engine = TestEngine();
   engine.built_at = clock.Now() - std::chrono::hours(2);
+  engine.loaded_at = clock.Now() - std::chrono::hours(1);
   GaugeSources sources;
   sources.queue_length = [] { return 1.0; };
   sources.queue_oldest_wait_seconds = [] { return 2.0; };
@@ -317,7 +320,7 @@ TEST(StandardGauges, ShowTheirSources) {
   };
   sources.callbacks_waiting = [] { return 16.0; };
   sources.long_polls = [] { return 17.0; };
-  sources.engine = [&] { return std::make_shared<const EngineInfo>(engine); };
+  sources.signatures.engine = [&] { return std::make_shared<const EngineInfo>(engine); };
   Metrics metrics(TestNames());
   AddStandardGauges(metrics, sources, clock, "0.1.0");
   const auto series = SeriesOf(metrics);
@@ -349,6 +352,8 @@ TEST(StandardGauges, ShowTheirSources) {
       {"lazaret_signature_set_built_timestamp_seconds", built},
       {"lazaret_signature_set_age_seconds", 7200},
       {"lazaret_signatures", 3627500},
+      {"lazaret_signature_set_loaded_timestamp_seconds", built + 3600},
+      {R"(lazaret_signature_database_version{database="main"})", 63},
       {R"(lazaret_signature_set_info{set=")" + engine.signature_set.Hex() +
            R"(",label="daily 28129, main 63, 3d1f0a2b",engine="ClamAV 1.4.6"})",
        1},
@@ -360,7 +365,7 @@ TEST(StandardGauges, FollowTheEngine) {
   const FakeClock clock;
   EngineInfoPtr engine;
   GaugeSources sources;
-  sources.engine = [&] { return engine; };
+  sources.signatures.engine = [&] { return engine; };
   Metrics metrics(TestNames());
   AddStandardGauges(metrics, sources, clock, "0.1.0");
   EXPECT_THAT(SeriesOf(metrics), Contains(Pair("clamav_up", 0)));
@@ -376,6 +381,44 @@ TEST(StandardGauges, FollowTheEngine) {
   EXPECT_THAT(metrics.Render(), HasSubstr("label=\"test set\""));
   EXPECT_THAT(metrics.Render(), Not(HasSubstr("timestamp"))) << "the databases do not say";
   EXPECT_THAT(metrics.Render(), Not(HasSubstr("clamav_db_version")));
+}
+
+TEST(SignatureGauges, ShowWhatIsNotInUse) {
+  const FakeClock clock;
+  SignatureFigures figures;
+  EngineInfo engine = TestEngine();
+  engine.built_at.reset();
+  engine.files_at = clock.Now() - seconds(50);
+  std::vector<NodeFigures> nodes = {{"1", "web1", "all", std::make_shared<const EngineInfo>(engine)},
+                                    {"2", "web2", "api", nullptr}};
+  bool too_old = false;
+  Metrics metrics(TestNames());
+  AddSignatureGauges(metrics,
+                     {.engine = {},
+                      .too_old = [&] { return too_old; },
+                      .figures = [&] { return figures; },
+                      .nodes = [&] { return nodes; }},
+                     clock);
+  const std::string set = engine.signature_set.Hex();
+  auto series = SeriesOf(metrics);
+  EXPECT_THAT(series, Contains(Pair("lazaret_signature_set_too_old", 0)));
+  EXPECT_THAT(series, Contains(Pair(R"(lazaret_node_signature_set_age_seconds{node="1",host="web1"})", 50)));
+  EXPECT_THAT(series, Contains(Pair(R"(lazaret_node_signature_set_info{node="1",host="web1",role="all",set=")" + set +
+                                        R"(",label="daily 28129, main 63, 3d1f0a2b"})",
+                                    1)));
+  EXPECT_THAT(metrics.Render(), Not(HasSubstr("web2"))) << "it has no signatures";
+  for (const char* none : {"_previous_info", "_loading", "_refused_"}) {
+    EXPECT_THAT(metrics.Render(), Not(HasSubstr(std::string("lazaret_signature") + none + "{"))) << none;
+  }
+  figures = {.previous = SignatureFigures::Set{"ab", "daily 1"},
+             .loading = "probing",
+             .refused = SignatureFigures::Refusal{"does-not-load", WallTime(seconds(7))}};
+  too_old = true;
+  series = SeriesOf(metrics);
+  EXPECT_THAT(series, Contains(Pair("lazaret_signature_set_too_old", 1)));
+  EXPECT_THAT(series, Contains(Pair(R"(lazaret_signature_previous_info{set="ab",label="daily 1"})", 1)));
+  EXPECT_THAT(series, Contains(Pair(R"(lazaret_signature_loading{phase="probing"})", 1)));
+  EXPECT_THAT(series, Contains(Pair(R"(lazaret_signature_refused_timestamp_seconds{kind="does-not-load"})", 7)));
 }
 
 TEST(StandardGauges, LeaveOutWhatHasNoSource) {

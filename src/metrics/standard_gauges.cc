@@ -1,48 +1,9 @@
 #include "metrics/standard_gauges.h"
 
-#include <algorithm>
-#include <limits>
-
 namespace lazaret::metrics {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
 double Seconds(milliseconds duration) { return std::chrono::duration<double>(duration).count(); }
-
-double DailyVersion(const EngineInfo& info) {
-  const auto daily = std::ranges::find(info.databases, "daily", &DatabaseVersion::name);
-  return daily == info.databases.end() ? kNone : static_cast<double>(daily->version);
-}
-
-void AddEngineGauges(Metrics& metrics, const std::function<EngineInfoPtr()>& engine, const Clock& clock) {
-  metrics.AddGauge("clamav_up", "1 while the engine can scan.", {},
-                   [engine] { return engine() == nullptr ? 0.0 : 1.0; });
-  const auto add = [&](std::string_view name, std::string_view help, std::function<double(const EngineInfo&)> value) {
-    metrics.AddGauge(name, help, {}, [engine, value = std::move(value)] {
-      const EngineInfoPtr info = engine();
-      return info == nullptr ? kNone : value(*info);
-    });
-  };
-  const auto built = [](const EngineInfo& info) {
-    return info.built_at ? Seconds(info.built_at->time_since_epoch()) : kNone;
-  };
-  add("lazaret_signatures", "Signatures in use.",
-      [](const EngineInfo& info) { return static_cast<double>(info.signatures); });
-  add("lazaret_signature_set_built_timestamp_seconds", "When the newest database in use was built.", built);
-  add("clamav_db_timestamp_seconds", "When the newest database in use was built.", built);
-  add("lazaret_signature_set_age_seconds", "Time since the newest database in use was built.",
-      [&clock](const EngineInfo& info) { return info.built_at ? Seconds(clock.Now() - *info.built_at) : kNone; });
-  add("clamav_db_version", "Version of the daily database in use.", DailyVersion);
-  metrics.AddGauge("lazaret_signature_set_info", "The signature set in use.", [engine]() -> std::vector<Sample> {
-    const EngineInfoPtr info = engine();
-    if (info == nullptr) return {};
-    return {Sample{{{"set", info->signature_set.Hex()},
-                    {"label", info->signature_label},
-                    {"engine", info->name + " " + info->version}},
-                   1}};
-  });
-}
 
 }  // namespace
 
@@ -102,7 +63,11 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
     each("lazaret_clamd_scans", "Scans in progress on this clamd server.",
          [](const ClamdServerStatus& one) { return static_cast<double>(one.in_flight); });
   }
-  if (sources.engine) AddEngineGauges(metrics, sources.engine, clock);
+  if (const auto& engine = sources.signatures.engine) {
+    metrics.AddGauge("clamav_up", "1 while the engine can scan.", {},
+                     [engine] { return engine() == nullptr ? 0.0 : 1.0; });
+  }
+  AddSignatureGauges(metrics, sources.signatures, clock);
 }
 
 }  // namespace lazaret::metrics

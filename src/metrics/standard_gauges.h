@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "core/job_queue.h"
-#include "core/verdict.h"
 #include "metrics/metrics.h"
+#include "metrics/signature_gauges.h"
 
 namespace lazaret::metrics {
 
@@ -40,9 +40,9 @@ struct GaugeSources {
   std::function<double()> cache_entries;
   std::function<JobCounts()> jobs;
   std::function<double()> callbacks_waiting;
-  std::function<double()> overrides;      // in force
-  std::function<double()> long_polls;     // requests that are held until their scan is done
-  std::function<EngineInfoPtr()> engine;  // null while it cannot scan
+  std::function<double()> overrides;   // in force
+  std::function<double()> long_polls;  // requests that are held until their scan is done
+  SignatureSources signatures;
 };
 
 // Adds to `metrics`:
@@ -50,11 +50,8 @@ struct GaugeSources {
 //   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_clamd_connections,
 //   lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state},
 //   lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls,
-//   lazaret_overrides and, from the
-//   engine, clamav_up, lazaret_signature_set_info{set,label,engine}, lazaret_signatures,
-//   lazaret_signature_set_built_timestamp_seconds and its twin clamav_db_timestamp_seconds,
-//   lazaret_signature_set_age_seconds, clamav_db_version (the number of the daily database); while the engine cannot
-//   scan, or does not know, there is only clamav_up 0.
+//   lazaret_overrides, clamav_up and those of AddSignatureGauges; while the engine cannot scan, or does not know, there
+//   is only clamav_up 0 of what the engine says.
 // `clock` and whatever the sources refer to must outlive `metrics`.
 void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version);
 

@@ -114,14 +114,15 @@ CallbackReceiver::~CallbackReceiver() {
   ::shutdown(listener_.Get(), SHUT_RDWR);  // ends accept(2)
 }
 
-std::string CallbackReceiver::Url(std::string_view host) const {
-  return fmt::format("http://{}:{}/called", host, port_);
+std::string CallbackReceiver::Url(std::string_view host, std::string_view path) const {
+  return fmt::format("http://{}:{}{}", host, port_, path);
 }
 
-void CallbackReceiver::AnswerWith(int status, std::string fields) {
+void CallbackReceiver::AnswerWith(int status, std::string fields, std::string body) {
   std::lock_guard lock(mutex_);
   status_ = status;
   fields_ = std::move(fields);
+  body_ = std::move(body);
 }
 
 std::vector<Call> CallbackReceiver::Calls() const {
@@ -153,8 +154,8 @@ void CallbackReceiver::TakeCall(UniqueFd connection) {
     unanswered_.push_back(std::move(connection));
     return;
   }
-  const std::string answer =
-      fmt::format("HTTP/1.1 {} Status\r\nContent-Length: 0\r\nConnection: close\r\n{}\r\n", status_, fields_);
+  const std::string answer = fmt::format("HTTP/1.1 {} Status\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n{}",
+                                         status_, body_.size(), fields_, body_);
   (void)::send(connection.Get(), answer.data(), answer.size(), MSG_NOSIGNAL);
 }
 

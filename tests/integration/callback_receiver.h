@@ -34,10 +34,10 @@ class CallbackReceiver {
   CallbackReceiver& operator=(const CallbackReceiver&) = delete;
 
   std::uint16_t port() const { return port_; }
-  std::string Url(std::string_view host = "127.0.0.1") const;
+  std::string Url(std::string_view host = "127.0.0.1", std::string_view path = "/called") const;
 
   // What the calls to come are answered with, 204 at first; 0: nothing, the caller waits.
-  void AnswerWith(int status, std::string fields = "");
+  void AnswerWith(int status, std::string fields = "", std::string body = "");
   std::vector<Call> Calls() const;
   // All of them, once there are so many; fewer after kPatience.
   std::vector<Call> WaitForCalls(std::size_t count) const;
@@ -52,6 +52,7 @@ class CallbackReceiver {
   mutable std::condition_variable grown_;
   int status_ = 204;
   std::string fields_;
+  std::string body_;
   std::vector<Call> calls_;
   std::vector<UniqueFd> unanswered_;
   std::jthread thread_;

@@ -222,14 +222,16 @@ TEST_F(SignatureChange, WaitsForItsTurn) {
   std::promise<void> granted;
   auto wait = std::make_shared<std::shared_future<void>>(granted.get_future().share());
   auto given_back = std::make_shared<std::atomic<bool>>(false);
-  struct Turn : clamav::LoadTurn {
+  struct Turn : LoadTurn {
     explicit Turn(std::shared_ptr<std::atomic<bool>> at_end) : gone(std::move(at_end)) {}
     ~Turn() override { *gone = true; }
     std::shared_ptr<std::atomic<bool>> gone;
   };
   std::atomic<int> asked = 0;
-  SignatureRunner& runner =
-      Start(Settings(), [&](const Digest&) -> aio::Task<Result<std::unique_ptr<clamav::LoadTurn>>> {
+  SignatureRunner& runner = Start(
+      Settings(),
+      [&](Digest, std::function<void(const std::string&)> on_wait) -> aio::Task<Result<std::unique_ptr<LoadTurn>>> {
+        on_wait("another");
         if (asked++ == 0) co_return Fail(Errc::kUnavailable, "the others cannot be asked");
         while (wait->wait_for(seconds(0)) != std::future_status::ready) {
           co_await aio::SleepUntil(std::chrono::steady_clock::now() + milliseconds(10));

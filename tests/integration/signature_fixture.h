@@ -44,7 +44,7 @@ class SignatureTest : public testing::Test {
   clamav::SignatureSettings Settings() const { return SignatureRunner::Settings(root_); }
   // Ready with the directory's set.
   SignatureRunner& Start() { return Start(Settings()); }
-  SignatureRunner& Start(clamav::SignatureSettings settings, clamav::AskForTurn gate = nullptr) {
+  SignatureRunner& Start(clamav::SignatureSettings settings, AskForTurn gate = nullptr) {
     runner_.reset();
     runner_ = std::make_unique<SignatureRunner>(std::move(settings), std::move(gate));
     EXPECT_TRUE(runner_->BecomesReady());
@@ -65,14 +65,15 @@ class SignatureTest : public testing::Test {
 };
 
 // Starts lazaret-scanner, unless a file in `root` says that it is to die or hang first, as a loader does that crashes
-// or loops: "crash", "hang"; "slow" makes it start a second later. What a set of signatures must hold to have libclamav
-// do so itself is, for good reason, not known.
+// or loops: "crash", "hang", "loop"; "slow" makes it start a second later. What a set of signatures must hold to have
+// libclamav do so itself is, for good reason, not known.
 inline std::filesystem::path WriteMoodyScanner(const TestDirectory& root) {
   const std::filesystem::path script = root / "moody-scanner";
   root.Write(
       "moody-scanner",
       fmt::format("#!/bin/sh\nif [ -e {0}/crash ]; then kill -SEGV $$; fi\nif [ -e {0}/hang ]; then kill -STOP $$; "
-                  "fi\nif [ -e {0}/slow ]; then sleep 1; fi\nexec {1} \"$@\"\n",
+                  "fi\nif [ -e {0}/loop ]; then while :; do :; done; fi\nif [ -e {0}/slow ]; then sleep 1; fi\nexec "
+                  "{1} \"$@\"\n",
                   root.path().native(), LAZARET_SCANNER_HOOKS));
   std::filesystem::permissions(script, std::filesystem::perms(0755));
   return script;

@@ -146,14 +146,21 @@ TEST_F(SignatureRefusal, OfWhatHangsTheLoader) {
   auto settings = Settings();
   settings.loader.program = WriteMoodyScanner(root_);
   settings.loader.load_timeout = seconds(2);
-  Start(settings);
-  const Digest first = Set();
-  root_.Write("hang", "");
-  Put("two.ndb", FindsText("Test.Two", "needle two"));
-  ExpectRefused(first, RefusalKind::kTooSlow, "did not end within 2 s");
-  fs::remove(root_ / "hang");
-  EXPECT_TRUE(Eventually([&] { return runner().Says("a needle two here") == "infected"; }));
-  EXPECT_TRUE(Eventually([] { return ChildrenOf(::getpid()).size() == 1; })) << "none of those that hung is left";
+  for (const char* mood : {"hang", "loop"}) {
+    Start(settings);
+    const Digest first = Set();
+    root_.Write(mood, "");
+    const std::string name = std::string(mood) + ".ndb";
+    const std::string needle = std::string("needle ") + mood;
+    Put(name, FindsText("Test.Two", needle));
+    ASSERT_TRUE(runner().Becomes(
+        [](const SignatureStatus& s) { return s.candidate && s.candidate->phase == clamav::LoadPhase::kLoading; }));
+    ExpectStill(first);  // while it hangs
+    ExpectRefused(first, RefusalKind::kTooSlow, "did not end within 2 s");
+    fs::remove(root_ / mood);
+    EXPECT_TRUE(Eventually([&] { return runner().Says("a " + needle + " here") == "infected"; }));
+    EXPECT_TRUE(Eventually([] { return ChildrenOf(::getpid()).size() == 1; })) << "none of those that hung is left";
+  }
 }
 
 TEST_F(SignatureRefusal, OfFilesThatAreChangedWhileTheyAreRead) {

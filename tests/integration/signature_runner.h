@@ -54,7 +54,7 @@ class SignatureRunner {
     return settings;
   }
 
-  explicit SignatureRunner(clamav::SignatureSettings settings, clamav::AskForTurn gate = nullptr)
+  explicit SignatureRunner(clamav::SignatureSettings settings, AskForTurn gate = nullptr)
       : pool_({.slots = kSlots}, io_.get_executor(), clock_, log_, telemetry_),
         manager_(std::move(settings), pool_, disk_, clock_, log_, telemetry_),
         thread_([this] { io_.run(); }) {

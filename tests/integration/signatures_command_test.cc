@@ -67,6 +67,9 @@ TEST_F(SignaturesCommand, ReloadsRefusesAndGoesBack) {
   EXPECT_THAT(Post(port(), "/v1/scan", needle), HasVerdict("infected"));
   const auto second = Status();
   EXPECT_EQ(second.at("previous").at("digest"), first.at("current").at("digest"));
+  const auto info = ParseJson(*Get(port(), "/v1/info"));
+  EXPECT_EQ(info.at("signature_status").at("previous"), second.at("previous")) << "anybody may see it";
+  EXPECT_TRUE(info.at("signature_status").at("current").at("loaded_at").is_string());
   EXPECT_NE(second.at("current").at("digest"), first.at("current").at("digest"));
   const Outcome again = Signatures({"reload", "--json"});
   EXPECT_EQ(boost::json::parse(again.out).at("changed"), false) << again.out;
@@ -97,6 +100,73 @@ TEST_F(SignaturesCommand, ReloadsRefusesAndGoesBack) {
   EXPECT_EQ(Signatures({"reload", "--force"}).status, 0);
   EXPECT_THAT(Post(port(), "/v1/scan", needle), HasVerdict("infected"));
   EXPECT_TRUE(Status().at("pin").is_null());
+}
+
+constexpr const char* kReady = "{\"status\":\"ready\"}\n";
+
+// The age of a set without dated databases is that of its newest file.
+class SignaturesAge : public SignaturesCommand {
+ protected:
+  void MakeOld(std::chrono::minutes age) const {
+    for (const auto& entry : fs::directory_iterator(root_ / "signatures")) {
+      fs::last_write_time(entry.path(), fs::file_time_type::clock::now() - age);
+    }
+  }
+  // A server that has begun to watch the age.
+  void StartAged(std::chrono::minutes age, const std::string& too_old) {
+    MakeOld(age);
+    StartServer({"--set", "signatures.max_age=1h", "--set", "signatures.too_old=" + too_old});
+  }
+};
+
+TEST_F(SignaturesAge, JustUnderTheLimitIsNothingToSay) {
+  for (const char* action : {"warn", "fail"}) {
+    StartAged(std::chrono::minutes(58), action);
+    const auto ready = Get(port(), "/readyz");
+    ASSERT_THAT(ready, HasStatus(200));
+    EXPECT_EQ(ready->body, kReady);
+    EXPECT_EQ(Metric("lazaret_signature_set_too_old"), 0);
+    EXPECT_GE(Metric("lazaret_signature_set_age_seconds"), 58 * 60);
+    EXPECT_TRUE(Status().at("warning").is_null());
+  }
+}
+
+TEST_F(SignaturesAge, JustOverItIsAWarningOrAFailureAndScansGoOn) {
+  StartAged(std::chrono::minutes(61), "warn");
+  const auto warned = Get(port(), "/readyz");
+  ASSERT_THAT(warned, HasStatus(200));
+  EXPECT_THAT(TextOf(ParseJson(*warned), "warning"), HasSubstr("signatures.max_age"));
+  EXPECT_EQ(Metric("lazaret_signature_set_too_old"), 1);
+  EXPECT_TRUE(server().WaitForLog("signatures are too old"));
+  EXPECT_THAT(Status().at("warning").as_string().c_str(), HasSubstr("signatures.max_age"));
+  EXPECT_GE(Status().at("current").at("age_s").as_int64(), 61 * 60);
+  EXPECT_THAT(Signatures({"status"}).out, AllOf(HasSubstr("TOO OLD       the signatures in use are 1.0 hours old"),
+                                                HasSubstr("signatures, files of 1h ago, loaded ")));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
+
+  // Anything newer ends it.
+  Put("needle.ndb", Finds("a needle in a haystack"));
+  ASSERT_EQ(Signatures({"reload"}).status, 0);
+  EXPECT_EQ(Get(port(), "/readyz")->body, kReady);
+  EXPECT_TRUE(server().WaitForLog("signatures are not too old any more"));
+
+  fs::remove(root_ / "signatures/needle.ndb");
+  MakeOld(std::chrono::minutes(61));
+  Launch({"--set", "signatures.max_age=1h", "--set", "signatures.too_old=fail"});
+  EXPECT_TRUE(Eventually([&] { return server().ZygotePid() && Metric("clamav_up") == 1; }));
+  EXPECT_THAT(Get(port(), "/readyz"), IsProblem(503, "signatures-too-old"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected")) << "who asks gets an answer";
+
+  Start({"--set", "signatures.max_age=1h", "--set", "signatures.too_old=ignore"});
+  EXPECT_EQ(Get(port(), "/readyz")->body, kReady);
+  EXPECT_EQ(Metric("lazaret_signature_set_too_old"), 0);
+}
+
+TEST_F(SignaturesAge, OfACopyIsThatOfTheFile) {
+  // With drain the server keeps copies.
+  MakeOld(std::chrono::minutes(61));
+  Start({"--set", "signatures.reload=drain", "--set", "signatures.max_age=1h"});
+  EXPECT_THAT(TextOf(ParseJson(*Get(port(), "/readyz")), "warning"), HasSubstr("signatures.max_age"));
 }
 
 TEST_F(SignaturesCommand, TheReloadOfClamdClientsReadsTheDirectory) {
