@@ -29,6 +29,16 @@ TEST_F(RedisQueueCluster, ShardsAreOnAllMasters) {
   std::set<std::size_t> owners;
   for (std::uint32_t shard = 0; shard < settings_.shards; ++shard) owners.insert(cluster.OwnerOf(SlotOf(shard)));
   EXPECT_EQ(owners.size(), cluster.size());
+
+  // Whichever has it, an urgent job goes first.
+  QueueNode node(cluster.Url(), settings_, clock_);
+  JobDriver jobs(*node, clock_);
+  for (std::size_t i = 0; i < 20; ++i) jobs.Submit(SampleJob(i));
+  for (std::size_t i = 20; i < 24; ++i) {
+    const auto submitted = Await((*node).SubmitUrgent(SampleJob(i)));
+    EXPECT_TRUE(submitted) << submitted.error().what;
+  }
+  for (std::size_t i = 20; i < 24; ++i) EXPECT_EQ(jobs.MustTake().lease.id, SampleJob(i)->digest());
 }
 
 TEST_F(RedisQueueCluster, WhatReplicasHaveSurvivesTheirMaster) {
