@@ -12,7 +12,8 @@ std::uint32_t ShardOf(const Digest& id, std::uint32_t shards) {
 
 ShardKeys::ShardKeys(std::uint32_t shard) : prefix_(fmt::format("lz:{{q{}}}:", shard)) {
   for (const char* name : {"stat", "queue:small", "queue:large", "again:small", "again:large", "paused", "leases",
-                           "jobs", "done", "dead", "wake", "finished", "outbox", "mail", "told"}) {
+                           "jobs", "done", "dead", "wake", "finished", "outbox", "mail", "told", "queue:urgent-small",
+                           "queue:urgent-large", "again:urgent-small", "again:urgent-large"}) {
     all_.push_back(prefix_ + name);
   }
 }

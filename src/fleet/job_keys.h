@@ -29,6 +29,9 @@ class ShardKeys {
   const std::string& wake() const { return all_[10]; }
   const std::string& finished() const { return all_[11]; }
   const std::string& mail() const { return all_[13]; }
+  // Of jobs that somebody waits for.
+  const std::string& urgent_small() const { return all_[15]; }
+  const std::string& urgent_large() const { return all_[16]; }
   std::string Job(const Digest& id) const;
   // The n-th piece of a content; `name` tells apart what was written at different times.
   std::string Chunk(const Digest& id, const std::string& name, std::size_t n) const;

@@ -31,9 +31,9 @@ Outlook JobsAhead(const ShardBoard::View& view) {
 }
 
 Lanes LanesOf(const ShardKeys& keys, const StreamEntry& entry) {
-  if (entry.stream == keys.small()) return kFirstLane;
-  if (entry.stream == keys.large()) return kLargeLane;
-  return entry.fields.size() == 2 && entry.fields[1] == "small" ? kFirstLane : kLargeLane;
+  if (entry.stream == keys.small() || entry.stream == keys.urgent_small()) return kFirstLane;
+  if (entry.stream == keys.large() || entry.stream == keys.urgent_large()) return kLargeLane;
+  return entry.fields.size() == 2 && entry.fields[1].ends_with("small") ? kFirstLane : kLargeLane;
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ ShardWatch::Parts JobLeases::WatchParts(aio::TaskGroup& tasks) {
       .streams =
           [this](std::uint32_t shard) {
             const ShardKeys& keys = calls_.keys(shard);
-            return Texts{keys.small(), keys.large(), keys.wake()};
+            return Texts{keys.urgent_small(), keys.urgent_large(), keys.small(), keys.large(), keys.wake()};
           },
       .lanes_of = [this](std::uint32_t shard, const StreamEntry& entry) { return LanesOf(calls_.keys(shard), entry); }};
 }

@@ -29,7 +29,8 @@ struct ShardFigures {
   std::uint64_t dead = 0;
   std::uint64_t bytes = 0;               // of unfinished contents
   std::optional<WallTime> oldest;        // submit of the oldest unfinished job
-  std::array<std::uint64_t, 2> heads{};  // number of the first small, and large, job that may begin; 0: there is none
+  std::array<std::uint64_t, 2> heads{};  // number of the first small, and large, job that may begin, halved
+                                         // when it is urgent; 0: there is none
   std::optional<milliseconds> next_job;  // until a paused or leased job may begin again
   std::uint64_t messages = 0;
   std::optional<milliseconds> next_message;  // until one is due

@@ -80,8 +80,10 @@ struct RedisJobQueue::Impl {
   Error Refusal(std::int64_t status) const;
   // How many jobs and bytes a shard may have, given what the others have.
   Texts RoomOf(std::uint32_t shard) const;
-  aio::Task<Result<std::int64_t>> Submit(ContentPtr content, std::string place, std::string bytes,
-                                         std::string callback);
+  // One call of job_submit.lua, and all that a submit takes.
+  aio::Task<Result<std::int64_t>> CallSubmit(ContentPtr content, std::string place, std::string bytes,
+                                             std::string callback, bool is_urgent);
+  aio::Task<Result<Submitted>> Submit(ContentPtr content, std::optional<Callback> callback, bool is_urgent);
   void Report(const std::exception_ptr& error) { log.Error("job queue failed", {{"error", WhatOf(error)}}); }
 
   const RedisQueueSettings settings;
@@ -187,8 +189,9 @@ Texts RedisJobQueue::Impl::RoomOf(std::uint32_t shard) const {
           std::to_string(policy.max_bytes - std::min(others.bytes, policy.max_bytes))};
 }
 
-aio::Task<Result<std::int64_t>> RedisJobQueue::Impl::Submit(ContentPtr content, std::string place, std::string bytes,
-                                                            std::string callback) {
+aio::Task<Result<std::int64_t>> RedisJobQueue::Impl::CallSubmit(ContentPtr content, std::string place,
+                                                                std::string bytes, std::string callback,
+                                                                bool is_urgent) {
   const std::uint32_t shard = calls.ShardOf(content->digest());
   const std::uint64_t most_messages =
       settings.max_messages / settings.shards + (settings.max_messages % settings.shards != 0);
@@ -201,39 +204,48 @@ aio::Task<Result<std::int64_t>> RedisJobQueue::Impl::Submit(ContentPtr content, 
                      std::to_string(settings.policy.max_callbacks),
                      std::to_string(most_messages)};
   std::ranges::move(RoomOf(shard), std::back_inserter(arguments));
+  arguments.emplace_back(is_urgent ? "1" : "");
   auto answer = co_await calls.RunDurably(shard, calls.scripts().submit, std::move(arguments));
   if (!answer) co_return std::unexpected(std::move(answer.error()));
   co_return answer->status;
 }
 
 aio::Task<Result<Submitted>> RedisJobQueue::Submit(ContentPtr content, std::optional<Callback> callback) {
-  Impl& impl = *impl_;
+  return impl_->Submit(std::move(content), std::move(callback), false);
+}
+
+aio::Task<Result<Submitted>> RedisJobQueue::SubmitUrgent(ContentPtr content) {
+  return impl_->Submit(std::move(content), std::nullopt, true);
+}
+
+aio::Task<Result<Submitted>> RedisJobQueue::Impl::Submit(ContentPtr content, std::optional<Callback> callback,
+                                                         bool is_urgent) {
   const std::uint64_t size = content->size();
-  if (auto fits = impl.contents.CheckSize(size); !fits) co_return std::unexpected(std::move(fits.error()));
-  if (size > impl.settings.policy.max_bytes) co_return std::unexpected(impl.CheckRoom(size).error());
+  if (auto fits = contents.CheckSize(size); !fits) co_return std::unexpected(std::move(fits.error()));
+  if (size > settings.policy.max_bytes) co_return std::unexpected(CheckRoom(size).error());
   const std::string told = callback ? PackCallback(*callback) : std::string();
-  const auto understand = [&impl](const Result<std::int64_t>& status) -> Result<Submitted> {
+  const auto understand = [this](const Result<std::int64_t>& status) -> Result<Submitted> {
     if (!status) return std::unexpected(status.error());
     if (*status == submit::kQueued) return Submitted::kQueued;
     if (*status == submit::kAttached) return Submitted::kAttached;
-    return std::unexpected(impl.Refusal(*status));
+    return std::unexpected(Refusal(*status));
   };
-  if (impl.contents.IsInline(size)) {
-    auto bytes = co_await impl.contents.ReadInline(content);
+  if (contents.IsInline(size)) {
+    auto bytes = co_await contents.ReadInline(content);
     if (!bytes) co_return std::unexpected(std::move(bytes.error()));
     const std::string place = ContentPlace{.kind = ContentPlace::Kind::kInline}.Text();
-    const auto status = co_await impl.Submit(content, place, *std::move(bytes), told);
+    const auto status = co_await CallSubmit(content, place, *std::move(bytes), told, is_urgent);
     co_return understand(status);
   }
   // Nothing is written for a job that is there already, or that there is no room for.
-  auto status = co_await impl.Submit(content, "", "", told);
+  auto status = co_await CallSubmit(content, "", "", told, is_urgent);
   if (!status || *status != submit::kNeedsContent) co_return understand(status);
   for (int upload = 1;; ++upload) {
-    auto stored = co_await impl.contents.Store(content);
+    auto stored = co_await contents.Store(content);
     if (!stored) co_return std::unexpected(std::move(stored.error()));
     // Whatever becomes of this call, the job may refer to it.
     (*stored)->Keep();
-    status = co_await impl.Submit(content, (*stored)->place().Text(), "", told);
+    status = co_await CallSubmit(content, (*stored)->place().Text(), "", told, is_urgent);
     if (status && *status != submit::kQueued) (*stored)->Discard();
     if (!status || *status != submit::kChunksMissing || upload == kMaxUploads) co_return understand(status);
   }

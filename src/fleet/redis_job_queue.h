@@ -39,6 +39,7 @@ class RedisJobQueue final : public JobQueue, public Outbox {
   Result<void> CheckRoom(std::uint64_t size) const override;
   // One round trip for a content that goes along with its job, or that is there already.
   aio::Task<Result<Submitted>> Submit(ContentPtr content, std::optional<Callback> callback) override;
+  aio::Task<Result<Submitted>> SubmitUrgent(ContentPtr content) override;
   aio::Task<Result<std::optional<Job>>> Find(Digest id) override;
   // May be cancelled at any time: a job that was taken for it goes back to its place.
   aio::Task<Result<std::optional<LeasedJob>>> Take(JobKind kind, SteadyTime until) override;

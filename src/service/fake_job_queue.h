@@ -44,6 +44,11 @@ class FakeJobQueue final : public JobQueue, public Outbox {
     co_return Submitted::kQueued;
   }
 
+  aio::Task<Result<Submitted>> SubmitUrgent(ContentPtr content) override {
+    ++urgent_submits;
+    return Submit(std::move(content), std::nullopt);
+  }
+
   aio::Task<Result<std::optional<Job>>> Find(Digest id) override {
     ++finds;
     if (failure) co_return std::unexpected(*failure);
@@ -132,6 +137,7 @@ class FakeJobQueue final : public JobQueue, public Outbox {
   JobCounts counts;
   std::uint64_t small_size = 100;
   std::uint64_t next_token = 1;
+  int urgent_submits = 0;
   int finds = 0;
   int renewals = 0;
   int releases = 0;

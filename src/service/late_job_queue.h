@@ -38,6 +38,10 @@ class LateJobQueue final : public JobQueue, public Outbox {
     JobQueue* const queue = queue_;
     return queue != nullptr ? queue->Submit(std::move(content), std::move(callback)) : Refuse<Submitted>(why());
   }
+  aio::Task<Result<Submitted>> SubmitUrgent(ContentPtr content) override {
+    JobQueue* const queue = queue_;
+    return queue != nullptr ? queue->SubmitUrgent(std::move(content)) : Refuse<Submitted>(why());
+  }
   aio::Task<Result<std::optional<Job>>> Find(Digest id) override {
     JobQueue* const queue = queue_;
     return queue != nullptr ? queue->Find(id) : Refuse<std::optional<Job>>(why());

@@ -32,7 +32,7 @@ aio::Task<Result<Verdict>> WorkersEngine::Scan(ContentPtr content, SteadyTime de
   for (bool is_submitted = false;;) {
     DoneBoard::Seat seat(board_, id);
     if (!is_submitted) {
-      const auto submitted = co_await queue_.Submit(std::move(content), std::nullopt);
+      const auto submitted = co_await queue_.SubmitUrgent(std::move(content));
       if (!submitted) co_return std::unexpected(submitted.error());
       is_submitted = true;
     } else if (const auto job = co_await queue_.Find(id)) {

@@ -70,6 +70,13 @@ class WorkersEngineTest : public testing::Test {
   WorkersEngine engine_{queue_, board_, [this] { return newest_; }, 4, clock_};
 };
 
+TEST_F(WorkersEngineTest, SaysThatSomebodyWaits) {
+  auto scan = Scan("a");
+  Finish(Take(), Verdict::Clean(Record()));
+  EXPECT_TRUE(Await(scan));
+  EXPECT_EQ(queue_.urgent_submits, 1);
+}
+
 TEST_F(WorkersEngineTest, AnswersWithWhatAWorkerFound) {
   auto scan = Scan("a");
   Finish(Take(), Verdict::Infected(Record(), {"Sample"}));

@@ -50,6 +50,23 @@ TEST_F(FleetRoles, ApiScansThroughTheWorkers) {
   EXPECT_EQ(CountScans(IdOf(Eicar())), 1);
 }
 
+TEST_F(FleetRoles, ScansThatAreWaitedForGoAheadOfHundredsOfSubmits) {
+  FleetNode& worker = Start(Url(), "worker");
+  FleetNode& api = Start(Url(), "api");
+  ASSERT_TRUE(worker.process().HaltScanners());
+  constexpr unsigned kJobs = 300;
+  for (unsigned i = 0; i < kJobs; ++i) ASSERT_THAT(Submit(api.port(), EicarWithPrefix(i)), HasStatus(202));
+  auto answer = BeginScan(api, Eicar());
+  ASSERT_TRUE(Eventually([&] { return JobsInfo(api, "queued") + JobsInfo(api, "scanning") == kJobs + 1; }));
+  worker.process().LetScannersGoOn();
+  EXPECT_THAT(answer.get(), HasVerdict("infected"));
+  EXPECT_TRUE(Eventually([&] { return JobsInfo(api, "done") == kJobs + 1; }));
+  EXPECT_TRUE(Eventually([&] { return worker.CountScans() == kJobs + 1; }));
+  const auto scans = worker.ScansOf(0);
+  // Behind those that the worker had, and a few of the lane for small contents.
+  EXPECT_LT(std::ranges::find(scans, IdOf(Eicar())) - scans.begin(), kJobs / 4) << "it waited for them";
+}
+
 TEST_F(FleetRoles, ApiWithoutAWorkerRefusesScansAndTakesSubmits) {
   FleetNode& api = Launch(Url(), "api");
   EXPECT_THAT(Get(api.port(), "/readyz"), IsRefusal("worker"));

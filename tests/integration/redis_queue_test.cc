@@ -237,7 +237,7 @@ TEST_F(RedisQueueTest, AWaitingTakerAsksNothing) {
 }
 
 TEST_F(RedisQueueTest, PausesAndLeasesEndByThemselves) {
-  settings_.policy.lease = milliseconds(300);
+  settings_.policy.lease = milliseconds(1000);
   const auto here = MakeNode();
   auto gone = MakeNode();
   JobDriver jobs(**here, clock_);

@@ -166,6 +166,9 @@ TEST_F(SignatureRefusal, OfWhatHangsTheLoader) {
 TEST_F(SignatureRefusal, OfFilesThatAreChangedWhileTheyAreRead) {
   auto settings = Settings();
   settings.retry_pause = milliseconds(500);
+  // So many that reading all of them lasts longer than a writer has to wait for a core.
+  for (int i = 0; i < 300; ++i)
+    Put(fmt::format("other-{}.ndb", i), FindsText("Test.Other", fmt::format("other {}", i)));
   for (const bool in_place : {true, false}) {
     Start(settings);
     const Digest first = Set();

@@ -7,11 +7,13 @@
 -- (DENYOOM: HSET, SADD): nothing has been done then. A script that carries work on or ends it begins with one that is
 -- never refused (ZREM, XCLAIM): from then on Redis lets the whole script pass, and a full Redis can be emptied.
 -- Whatever a script writes about one job it has read before: a slot that is being moved fails before the first write.
-local STAT, SMALL, LARGE, AGAIN_SMALL, AGAIN_LARGE, PAUSED, LEASES, JOBS, DONE, DEAD, WAKE, FINISHED, OUTBOX, MAIL, TOLD =
-    unpack(KEYS)
+local STAT, SMALL, LARGE, AGAIN_SMALL, AGAIN_LARGE, PAUSED, LEASES, JOBS, DONE, DEAD, WAKE, FINISHED, OUTBOX, MAIL, TOLD,
+    URGENT_SMALL, URGENT_LARGE, URGENT_AGAIN_SMALL, URGENT_AGAIN_LARGE = unpack(KEYS)
 local PREFIX = string.sub(STAT, 1, -5)  -- without "stat"
-local STREAM = {small = SMALL, large = LARGE}
-local AGAIN = {small = AGAIN_SMALL, large = AGAIN_LARGE}
+-- Lanes: of small and of large jobs, each with another one for the jobs that somebody waits for.
+local STREAM = {small = SMALL, large = LARGE, urgent_small = URGENT_SMALL, urgent_large = URGENT_LARGE}
+local AGAIN = {small = AGAIN_SMALL, large = AGAIN_LARGE, urgent_small = URGENT_AGAIN_SMALL,
+               urgent_large = URGENT_AGAIN_LARGE}
 local GROUP = 'workers'
 local QUEUED, LEASED, ENDED, BURIED = 1, 2, 3, 4  -- JobState
 
@@ -31,10 +33,12 @@ local function Entry(seq) return Text(seq) .. '-0' end
 -- What is known of the shard as a whole, in one hash. The sizes of the sets are kept there, too, so that the scripts need
 -- not ask for each; job_upkeep.lua counts them anew.
 local SETS = {again_small = AGAIN_SMALL, again_large = AGAIN_LARGE, paused = PAUSED, leases = LEASES, jobs = JOBS,
-              done = DONE, outbox = OUTBOX}
+              done = DONE, outbox = OUTBOX, again_urgent_small = URGENT_AGAIN_SMALL,
+              again_urgent_large = URGENT_AGAIN_LARGE}
 local NAMES = {'seq', 'tick', 'bytes', 'dead_bytes', 'trimmed', 'expiry', 'first', 'first_at', 'dead', 'small',
                'small_tail', 'large', 'large_tail', 'again_small', 'again_large', 'paused', 'leases', 'jobs', 'done',
-               'outbox'}
+               'outbox', 'urgent_small', 'urgent_small_tail', 'urgent_large', 'urgent_large_tail', 'again_urgent_small',
+               'again_urgent_large', 'urgent_row'}
 local stat, stored = {}, {}
 for i, value in ipairs(redis.call('HMGET', STAT, unpack(NAMES))) do
   stored[NAMES[i]] = tonumber(value or 0)
@@ -242,7 +246,7 @@ local function FindFirst()
   stat.first = tonumber(first[2] or 0)
   stat.first_at = first[1] and tonumber(redis.call('HGET', JobKey(first[1]), 'at') or -1) or -1
 end
--- It waits no more, and no worker has it.
+-- It leaves its lane, for another one or for good.
 local function Dequeue(id, job)
   Out('jobs', id)
   Disown(job)
@@ -268,8 +272,14 @@ end
 
 -- What every script says: its own status, the figures of the shard, the files to delete, and more.
 local function Answer(status, more)
-  local _, small = Head('small')
-  local _, large = Head('large')
+  -- The number of an urgent one is halved: whoever compares shards takes it for older than all that are not urgent.
+  local function Oldest(lane)
+    local urgent, urgent_seq = Head('urgent_' .. lane)
+    if urgent then return math.floor(urgent_seq / 2) end
+    local _, seq = Head(lane)
+    return seq
+  end
+  local small, large = Oldest('small'), Oldest('large')
   if stat.jobs <= 0 then stat.bytes, stat.first, stat.first_at = 0, 0, -1 end
   -- What a loss of the hash has made wrong is put right by job_upkeep.lua; until then it is no number that means nothing.
   for _, name in ipairs({'jobs', 'leases', 'done', 'dead', 'outbox', 'bytes', 'dead_bytes'}) do

@@ -13,8 +13,10 @@ if stat.bytes + job.size > max_bytes then return Answer(5) end
 Admit()
 RemoveDead(Entry(job.dead))
 stat.dead_bytes = stat.dead_bytes - job.size
-local seq = Enqueue(id, job.lane)
-redis.call('HSET', JobKey(id), 'state', QUEUED, 'at', NOW, 'seq', Text(seq), 'attempts', 0, 'lost', 0, 'note', '')
+-- Whoever waited for it waits no more.
+local lane = string.gsub(job.lane, '^urgent_', '')
+local seq = Enqueue(id, lane)
+redis.call('HSET', JobKey(id), 'lane', lane, 'state', QUEUED, 'at', NOW, 'seq', Text(seq), 'attempts', 0, 'lost', 0, 'note', '')
 redis.call('HDEL', JobKey(id), 'verdict', 'finished', 'dead', 'op')
 stat.bytes = stat.bytes + job.size
 return Answer(1)

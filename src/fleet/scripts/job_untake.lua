@@ -1,7 +1,7 @@
 -- Gives back what was taken for somebody who never heard of it. Arguments: node, token.
 -- 0 there is no such lease, 1 done.
 local node, token = Arg(1), Arg(2)
-for _, lane in ipairs({'small', 'large'}) do
+for _, lane in ipairs({'urgent_small', 'urgent_large', 'small', 'large'}) do
   local pending = redis.pcall('XPENDING', STREAM[lane], GROUP, '-', '+', 1000, node)
   if pending.err then pending = {} end
   for _, entry in ipairs(pending) do
