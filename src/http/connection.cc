@@ -57,8 +57,8 @@ aio::Task<> Connection::Run() {
     const Next next = co_await Serve(*head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
-    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting, and
-    // when it is this one's turn again, its next request has often come, so that it need not be waited for.
+    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting,
+    // and when it is this one's turn again, its next request has often come, so that it need not be waited for.
     co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
