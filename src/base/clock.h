@@ -63,7 +63,7 @@ class FakeClock final : public Clock {
   mutable std::function<void(WallTime)> follower_;
 };
 
-// RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z".
+// RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z"; years 0 to 9999, others as the nearest of them.
 std::string FormatRfc3339(WallTime time);
 // Exactly that form; empty for anything else.
 std::optional<WallTime> ParseRfc3339(std::string_view text);

@@ -54,6 +54,13 @@ std::size_t Utf8Length(std::string_view text) {
 // Stands for itself in a JSON string.
 constexpr bool IsPlain(char c) { return c >= ' ' && c < 0x7F && c != '"' && c != '\\'; }
 
+// Written without branches: the compiler turns it into vector instructions.
+bool IsAllPlain(std::string_view text) {
+  bool plain = true;
+  for (const char c : text) plain = plain & (c >= ' ') & (c < 0x7F) & (c != '"') & (c != '\\');
+  return plain;
+}
+
 bool NeedsQuotes(std::string_view text) {
   if (text.empty()) return true;
   for (const char c : text) {
@@ -65,10 +72,11 @@ bool NeedsQuotes(std::string_view text) {
 }  // namespace
 
 std::string EscapeJson(std::string_view text) {
+  // Nearly all text is.
+  if (IsAllPlain(text)) return std::string(text);
   std::string out;
   out.reserve(text.size() + 2);
   while (!text.empty()) {
-    // Nearly all text is plain: it goes over in runs.
     const auto plain = static_cast<std::size_t>(std::ranges::find_if_not(text, IsPlain) - text.begin());
     out.append(text, 0, plain);
     text.remove_prefix(plain);

@@ -1,11 +1,15 @@
 #include "http/connection.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -53,6 +57,9 @@ aio::Task<> Connection::Run() {
     const Next next = co_await Serve(*head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
+    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting,
+    // and when it is this one's turn again, its next request has often come, so that it need not be waited for.
+    co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
 }
@@ -106,13 +113,27 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   const bool keep = head->keep_alive && !response.close && !draining_ && body.CanSkip(kMostSkipped);
   // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
   const std::string_view connection = !keep ? kClosing : head->minor_version == 0 ? "keep-alive" : "";
-  if (!co_await Write(response, connection, head->method == "HEAD")) co_return Next::kDrop;
+  std::string bytes = Serialize(response, date_.Now(), connection, head->method == "HEAD");
+  if (!SendNow(bytes) && !co_await Send(std::move(bytes))) co_return Next::kDrop;
   if (!keep) co_return Next::kClose;
+  if (body.SkipNow()) co_return Next::kKeep;
   co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
 }
 
-aio::Task<bool> Connection::Write(const Response& response, std::string_view connection, bool head_only) {
-  const std::string bytes = Serialize(response, date_.Now(), connection, head_only);
+aio::Task<bool> Connection::Write(const Response& response, std::string_view connection) {
+  std::string bytes = Serialize(response, date_.Now(), connection, false);
+  co_return SendNow(bytes) || co_await Send(std::move(bytes));
+}
+
+// True when the socket took all of it at once; else `bytes` is what is left. What went wrong shows at the next attempt.
+bool Connection::SendNow(std::string& bytes) {
+  const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent == std::ssize(bytes)) return true;
+  if (sent > 0) bytes.erase(0, static_cast<std::size_t>(sent));
+  return false;
+}
+
+aio::Task<bool> Connection::Send(std::string bytes) {
   deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
   const auto [failed, sent] =
       co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));

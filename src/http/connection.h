@@ -36,7 +36,9 @@ class Connection {
 
   aio::Task<Result<std::size_t>> ReadHead();
   aio::Task<Next> Serve(std::size_t head_size);
-  aio::Task<bool> Write(const Response& response, std::string_view connection, bool head_only = false);
+  aio::Task<bool> Write(const Response& response, std::string_view connection);
+  bool SendNow(std::string& bytes);
+  aio::Task<bool> Send(std::string bytes);
   aio::Task<> CloseGently();
 
   net::Socket socket_;

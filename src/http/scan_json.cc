@@ -1,6 +1,7 @@
 #include "http/scan_json.h"
 
-#include <iterator>
+#include <cmath>
+#include <cstdint>
 #include <span>
 
 #include <fmt/format.h>
@@ -58,12 +59,20 @@ void AppendEngine(std::string& out, const EngineInfo& engine) {
   out += '}';
 }
 
+// With one decimal; a time that is none, from a store perhaps, as 0.
+void AppendTenths(std::string& out, double value) {
+  const auto tenths = value >= 0 && value < 1e15 ? static_cast<std::uint64_t>(std::llround(value * 10)) : 0;
+  Append(out, fmt::format_int(tenths / 10).c_str(), ".", fmt::format_int(tenths % 10).c_str());
+}
+
 // Of a verdict: what was scanned, when, and with what.
 void AppendRecord(std::string& out, const Answer& answer) {
   const ScanRecord& record = answer.verdict->record();
   Append(out, R"(,"size":)", fmt::format_int(record.size).c_str(), R"(,"cached":)", ToString(answer.cached),
          R"(,"fresh":)", ToString(answer.fresh), R"(,"scanned_at":")", FormatRfc3339(record.scanned_at));
-  fmt::format_to(std::back_inserter(out), R"(","scan_ms":{:.1f},"engine":)", record.scan_ms);
+  out += R"(","scan_ms":)";
+  AppendTenths(out, record.scan_ms);
+  out += R"(,"engine":)";
   AppendEngine(out, *record.engine);
 }
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace lazaret::http {
 namespace {
 
@@ -41,6 +43,19 @@ TEST(ScanJson, ShowsAnInfectedContent) {
   EXPECT_EQ(json.at("engine").at("signature_set"), "daily 1, 3d1f0a2b");
   EXPECT_EQ(json.at("engine").at("built_at"), "2023-11-14T22:13:20.000Z");
   EXPECT_FALSE(json.contains("reason"));
+}
+
+TEST(ScanJson, WritesTheTimeWithOneDecimal) {
+  const auto time = [](double scan_ms) {
+    return Render(Verdict::Clean({Engine(), 68, WallTime(seconds(0)), scan_ms})).at("scan_ms").as_double();
+  };
+  EXPECT_EQ(time(0), 0.0);
+  EXPECT_EQ(time(0.04), 0.0);
+  EXPECT_EQ(time(0.96), 1.0);
+  EXPECT_EQ(time(7.08), 7.1);
+  EXPECT_EQ(time(123'456.78), 123'456.8);
+  EXPECT_EQ(time(std::numeric_limits<double>::quiet_NaN()), 0.0) << "JSON has no such number";
+  EXPECT_EQ(time(-1), 0.0);
 }
 
 TEST(ScanJson, HasAReasonExactlyWhenUnscannable) {
