@@ -50,7 +50,7 @@ aio::Task<Result<std::string>> LoadTurns::Take(const Leases::Held& held) {
 
 aio::Task<Result<std::unique_ptr<LoadTurn>>> LoadTurns::Ask(OnWait on_wait) {
   const SteadyTime last = clock_.SteadyNow() + settings_.max_wait;
-  const milliseconds pause = std::max<milliseconds>(settings_.lease / 15, milliseconds(20));
+  const milliseconds pause = std::clamp<milliseconds>(settings_.lease / 15, milliseconds(20), seconds(1));
   // Destroyed when the caller gives up: then it is given up in Redis, too, where it may have been taken meanwhile.
   auto held = leases_.Prepare(kTurnKey, node_ + "/");
   SteadyTime answered_at = clock_.SteadyNow();

@@ -63,8 +63,9 @@ class LoadTurnsTest : public testing::Test {
 };
 
 TEST_F(LoadTurnsTest, GoFromOneToTheOther) {
-  TurnTaker& a = Add("a");
-  TurnTaker& b = Add("b");
+  const fleet::LoadTurns::Settings lasting{.lease = std::chrono::hours(1), .max_wait = kPatience};
+  TurnTaker& a = Add("a", lasting);
+  TurnTaker& b = Add("b", lasting);
   auto first = a.Ask().get();
   ASSERT_TRUE(first) << first.error().what;
   auto second = b.Ask();

@@ -399,6 +399,9 @@ TEST_F(SignatureChange, DoesNotKeepTheManagerFromReplacingADeadZygote) {
   auto loaders = ChildrenOf(::getpid());
   std::erase(loaders, zygotes[0]);
   ASSERT_EQ(loaders.size(), 1u);
+  // Before it is a program of its own it is a copy of this one, which waits for it.
+  ASSERT_TRUE(Eventually(
+      [&] { return fs::read_symlink(fmt::format("/proc/{}/exe", loaders[0])) != fs::read_symlink("/proc/self/exe"); }));
   ASSERT_TRUE(Halt(loaders[0]));  // which it does itself, too
   fs::remove(root_ / "hang");
   ASSERT_TRUE(ProcessHandle(zygotes[0]).Kill());
