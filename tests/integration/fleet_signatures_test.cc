@@ -76,6 +76,19 @@ class FleetSignatures : public SignatureNodesTest {
     return others;
   }
 
+  // One node stands at its gate with a changed set, and the others wait for their turn; the gates are open then.
+  std::string LetOneLoad() const {
+    Gate();
+    Put("needle.ndb", Finds("Test.Needle", kNeedle));
+    EXPECT_TRUE(Eventually([&] { return Loading().size() == 1; }));
+    const auto loading = Loading();
+    for (SignatureNode* other : Others(loading)) {
+      EXPECT_TRUE(Eventually([&] { return other->Phase() == "waiting-for-turn"; }));
+    }
+    OpenGates();
+    return loading.empty() ? "" : *loading.begin();
+  }
+
   RedisProcess redis_;
 };
 
@@ -126,14 +139,8 @@ INSTANTIATE_TEST_SUITE_P(Modes, InTurn, testing::Values("beside", "drain"), [](c
 
 TEST_F(FleetSignatures, ANodeThatIsKilledInItsTurnDoesNotStopTheOthers) {
   AddNodes();
-  Gate();
-  Put("needle.ndb", Finds("Test.Needle", kNeedle));
-  ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
-  const std::string first = *Loading().begin();
-  for (SignatureNode* other : Others({first})) {
-    ASSERT_TRUE(Eventually([&] { return other->Phase() == "waiting-for-turn"; }));
-  }
-  OpenGates();
+  const std::string first = LetOneLoad();
+  ASSERT_NE(first, "");
   SignatureNode& killed = **std::ranges::find(nodes_, first, [](const auto& one) { return one->name(); });
   killed.process().Signal(SIGKILL);
   LetGo(first);  // for nobody
@@ -208,14 +215,8 @@ TEST_F(FleetSignatures, AllLoadThemWhenRedisIsDead) {
 
 TEST_F(FleetSignatures, RedisThatDiesWhileTheyWaitIsWaitedForNoLonger) {
   AddNodes();
-  Gate();
-  Put("needle.ndb", Finds("Test.Needle", kNeedle));
-  ASSERT_TRUE(Eventually([&] { return Loading().size() == 1; }));
-  const std::string first = *Loading().begin();
-  for (SignatureNode* other : Others({first})) {
-    ASSERT_TRUE(Eventually([&] { return other->Phase() == "waiting-for-turn"; }));
-  }
-  OpenGates();
+  const std::string first = LetOneLoad();
+  ASSERT_NE(first, "");
   redis_.Kill();
   for (SignatureNode* other : Others({first})) {
     EXPECT_TRUE(Eventually([&] { return other->Says(kNeedle) == "infected"; })) << other->name();
