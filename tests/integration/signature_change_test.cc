@@ -396,12 +396,14 @@ TEST_F(SignatureChange, DoesNotKeepTheManagerFromReplacingADeadZygote) {
   Put("two.ndb", FindsText("Test.Two", "needle two"));
   ASSERT_TRUE(runner.Becomes(
       [](const SignatureStatus& s) { return s.candidate && s.candidate->phase == LoadPhase::kLoading; }));
-  auto loaders = ChildrenOf(::getpid());
-  std::erase(loaders, zygotes[0]);
-  ASSERT_EQ(loaders.size(), 1u);
-  // Before it is a program of its own it is a copy of this one, which waits for it.
-  ASSERT_TRUE(Eventually(
-      [&] { return fs::read_symlink(fmt::format("/proc/{}/exe", loaders[0])) != fs::read_symlink("/proc/self/exe"); }));
+  // The phase begins before its process does, which is a copy of this one at first, and this one waits for it then.
+  std::vector<pid_t> loaders;
+  ASSERT_TRUE(Eventually([&] {
+    loaders = ChildrenOf(::getpid());
+    std::erase(loaders, zygotes[0]);
+    return loaders.size() == 1 &&
+           fs::read_symlink(fmt::format("/proc/{}/exe", loaders[0])) != fs::read_symlink("/proc/self/exe");
+  }));
   ASSERT_TRUE(Halt(loaders[0]));  // which it does itself, too
   fs::remove(root_ / "hang");
   ASSERT_TRUE(ProcessHandle(zygotes[0]).Kill());

@@ -180,6 +180,8 @@ TEST_F(SignatureRefusal, OfFilesThatAreChangedWhileTheyAreRead) {
         } else {
           Put("two.ndb", text);
         }
+        // Whoever sleeps is given a core when he wakes; whoever spins waits for one, and slows down those who read.
+        Pause(milliseconds(1));
       }
     });
     EXPECT_TRUE(runner().Refuses(RefusalKind::kChanging)) << runner().Reason();
