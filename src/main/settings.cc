@@ -19,6 +19,15 @@ constexpr std::uint32_t kShardsOfACluster = 8;
 
 std::size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
+// One half of the descriptors is for connections, the other for contents in files.
+std::uint64_t HalfOfDescriptors(const config::Config& config) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  // Clients of clamd's protocol take descriptors, too.
+  const rlim_t kept = 1000 + (config.clamd.listen.empty() ? 0 : 2 * config.clamd.max_connections);
+  return limit.rlim_max > 2 * kept ? (limit.rlim_max - kept) / 2 : limit.rlim_max / 4;
+}
+
 }  // namespace
 
 std::uint64_t Threads(const config::Config& config) { return config.threads != 0 ? config.threads : Cores(); }
@@ -30,13 +39,11 @@ std::filesystem::path ScannerProgram(const config::Config& config) {
 }
 
 std::uint64_t ConnectionsThatFit(const config::Config& config, Log& log) {
-  // Clients of clamd's protocol take descriptors, too.
-  const rlim_t kept = 1000 + (config.clamd.listen.empty() ? 0 : 2 * config.clamd.max_connections);
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const std::uint64_t fit = limit.rlim_cur > 2 * kept ? (limit.rlim_cur - kept) / 2 : limit.rlim_cur / 4;
+  const std::uint64_t fit = HalfOfDescriptors(config);
   if (fit >= config.http.max_connections) return config.http.max_connections;
   log.Warning("fewer connections than configured, for want of file descriptors",
               {{"connections", fit},
@@ -126,7 +133,8 @@ SpoolSettings MakeSpoolSettings(const config::Config& config, const std::filesys
           .max_content = config.content.max_size,
           .memory_file_size = config.content.memory_file_size,
           .memory_budget = config.content.memory_budget,
-          .disk_budget = config.content.disk_budget};
+          .disk_budget = config.content.disk_budget,
+          .max_files = HalfOfDescriptors(config)};
 }
 
 http::ApiSettings MakeApiSettings(const config::Config& config) {

@@ -21,10 +21,10 @@ struct Isolation {
 enum class Mounts : bool { kNone, kPrivate };
 
 // For the calling process, which must be single-threaded: own mount, network, IPC and UTS namespaces; in the own mount
-// namespace a tmpfs over /run (or another directory that everybody may search) that holds one more tmpfs of limited size
-// for each slot and a read-only view of the signatures; then the user of the request. So the data directory may lie
-// where that user cannot go. Namespaces and mounts are tolerated to fail, which leaves plain directories. Fails when
-// the temp directory cannot be used or the user cannot be become. Clears the parent death signal (prctl(2)).
+// namespace a tmpfs over /run (or another directory that everybody may search) that holds one more tmpfs of limited
+// size for each slot and a read-only view of the signatures; then the user of the request. So the data directory may
+// lie where that user cannot go. Namespaces and mounts are tolerated to fail, which leaves plain directories. Fails
+// when the temp directory cannot be used or the user cannot be become. Clears the parent death signal (prctl(2)).
 Result<Isolation> Isolate(const wire::LoadRequest& request, Mounts mounts);
 
 }  // namespace lazaret::scanner

@@ -42,7 +42,7 @@ bool IsSurelyUnmatched(std::string_view expression, const std::uint32_t* matches
   return true;
 }
 
-void SkipUnmatchedExpressions() { skipping = real_evaluate.Resolve(); }
+bool SkipUnmatchedExpressions() { return skipping = real_evaluate.Resolve(); }
 
 extern "C" {
 

@@ -16,6 +16,7 @@ namespace lazaret::scanner {
 bool IsSurelyUnmatched(std::string_view expression, const std::uint32_t* matches);
 
 // From now on libclamav evaluates only expressions that are not surely unmatched. In this process and those it forks.
-void SkipUnmatchedExpressions();
+// False when this libclamav has no such function.
+[[nodiscard]] bool SkipUnmatchedExpressions();
 
 }  // namespace lazaret::scanner

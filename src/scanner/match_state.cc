@@ -1,5 +1,6 @@
 #include "scanner/match_state.h"
 
+#include <clamav.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "scanner/huge_pages.h"
@@ -17,11 +20,10 @@
 namespace lazaret::scanner {
 namespace {
 
-constexpr std::size_t kUnit = kHugePageSize;  // such a file is mapped by a single page table entry
+constexpr std::size_t kUnit = kHugePageSize;  // where the kernel makes one of it, a single page table entry maps it
 constexpr std::size_t kParts = 64;            // of one logical signature
 constexpr std::size_t kRow = kParts * sizeof(std::uint32_t);
 constexpr std::uint32_t kNoOffset = 0xfffffffe;  // CLI_OFF_NONE
-constexpr int kOutOfMemory = 20;                 // CL_EMEM
 constexpr int kHighDescriptor = 64;              // above those that have a fixed number
 
 // struct cli_ac_data of libclamav 1.4 (matcher-ac.h) as far as we read or write it; LayoutIsKnown checks it.
@@ -111,11 +113,17 @@ bool MakeMapped(MatchState& state, std::uint32_t signatures) {
   return false;
 }
 
-bool IsMapped(std::uint32_t signatures) { return zeroes_in_use >= 0 && signatures >= kLeastMappedSignatures; }
+bool ShouldBeMapped(std::uint32_t signatures) { return zeroes_in_use >= 0 && signatures >= kLeastMappedSignatures; }
+
+// malloc(3) gives no address that is a multiple of the unit: its own data come before it.
+bool IsMapped(const MatchState& state) {
+  return ShouldBeMapped(state.signatures) && reinterpret_cast<std::uintptr_t>(state.matches[0]) % kUnit == 0;
+}
 
 // Has libclamav make a small state and looks whether everything is where MatchState has it.
 bool LayoutIsKnown() {
-  if (!real_make.Resolve() || !real_free.Resolve()) return false;
+  if (!real_make.Resolve() || !real_free.Resolve() || !std::string_view(::cl_retver()).starts_with("1.4."))
+    return false;
   constexpr std::uint32_t kPartial = 3, kSignatures = 5, kRelative = 7;
   // Longer than any layout may be, to see that nothing beyond ours is written.
   alignas(MatchState) std::array<std::byte, 2 * kStateSize> memory;
@@ -123,7 +131,7 @@ bool LayoutIsKnown() {
   auto* const state = reinterpret_cast<MatchState*>(memory.data());
   if (real_make(state, kPartial, kSignatures, kRelative, 0) != 0) return false;
   const auto row_is = [](std::uint32_t** rows, std::uint32_t number, std::uint32_t value) {
-    return rows[number] == rows[0] + number * kParts &&
+    return rows != nullptr && rows[0] != nullptr && rows[number] == rows[0] + number * kParts &&
            std::all_of(rows[number], rows[number] + kParts, [&](std::uint32_t each) { return each == value; });
   };
   bool known =
@@ -131,8 +139,8 @@ bool LayoutIsKnown() {
       state->partial_signatures == kPartial && state->signatures == kSignatures && state->relative_offsets == kRelative;
   for (std::uint32_t i = 0; known && i < kSignatures; ++i) {
     known = row_is(state->matches, i, 0) && row_is(state->last_offsets, i, kNoOffset) &&
-            row_is(state->first_offsets, i, kNoOffset) && state->offset_lists[i] == nullptr &&
-            state->yara_matches[i] == 0;
+            row_is(state->first_offsets, i, kNoOffset) && state->offset_lists != nullptr &&
+            state->offset_lists[i] == nullptr && state->yara_matches != nullptr && state->yara_matches[i] == 0;
   }
   // Another layout is not freed either: it is small, and there is only one.
   if (known) real_free(state);
@@ -167,7 +175,23 @@ Result<MatchStateFiles> MatchStateFiles::Make() {
   if (!zeroes) return Fail(Errc::kUnavailable, std::move(zeroes.error().what));
   auto no_offsets = MakeFile("offsets", kNoOffset);
   if (!no_offsets) return Fail(Errc::kUnavailable, std::move(no_offsets.error().what));
-  return MatchStateFiles(*std::move(zeroes), *std::move(no_offsets));
+  UniqueFd descriptors(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptors) return Fail(Errc::kUnavailable, SystemError("open /proc/self/fd", errno).what);
+  return MatchStateFiles(*std::move(zeroes), *std::move(no_offsets), std::move(descriptors));
+}
+
+Result<MatchStateFiles> MatchStateFiles::ForScanner() const {
+  const auto reopened = [this](const UniqueFd& file) -> Result<UniqueFd> {
+    const UniqueFd low(::openat(descriptors_.Get(), std::to_string(file.Get()).c_str(), O_RDONLY | O_CLOEXEC));
+    UniqueFd high(low ? ::fcntl(low.Get(), F_DUPFD_CLOEXEC, kHighDescriptor) : -1);
+    if (!high) return std::unexpected(SystemError("opening the memory of match states", errno));
+    return high;
+  };
+  auto zeroes = reopened(zeroes_);
+  if (!zeroes) return std::unexpected(std::move(zeroes.error()));
+  auto no_offsets = reopened(no_offsets_);
+  if (!no_offsets) return std::unexpected(std::move(no_offsets.error()));
+  return MatchStateFiles(*std::move(zeroes), *std::move(no_offsets), UniqueFd());
 }
 
 Result<void> MatchStateFiles::MoveTo(int first) {
@@ -189,16 +213,19 @@ int LazaretMakeMatchState(MatchState* state, std::uint32_t partial, std::uint32_
                           std::uint8_t tracked) LAZARET_INTERPOSE("cli_ac_initdata");
 int LazaretMakeMatchState(MatchState* state, std::uint32_t partial, std::uint32_t signatures, std::uint32_t relative,
                           std::uint8_t tracked) {
-  if (state == nullptr || !IsMapped(signatures)) return real_make(state, partial, signatures, relative, tracked);
-  if (const int failed = real_make(state, partial, 0, relative, tracked); failed != 0) return failed;
-  if (MakeMapped(*state, signatures)) return 0;
-  real_free(state);
-  return kOutOfMemory;
+  if (state != nullptr && ShouldBeMapped(signatures)) {
+    if (const int failed = real_make(state, partial, 0, relative, tracked); failed != 0) return failed;
+    if (MakeMapped(*state, signatures)) return 0;
+    real_free(state);
+    // Memory is short, and callers overlook the code that says so: libclamav fails with an error message, which makes
+    // the content unscannable.
+  }
+  return real_make(state, partial, signatures, relative, tracked);
 }
 
 void LazaretFreeMatchState(MatchState* state) LAZARET_INTERPOSE("cli_ac_freedata");
 void LazaretFreeMatchState(MatchState* state) {
-  if (state != nullptr && IsMapped(state->signatures)) {
+  if (state != nullptr && IsMapped(*state)) {
     for (auto** rows : {state->matches, state->last_offsets, state->first_offsets}) {
       UnmapRows(rows, state->signatures);
     }

@@ -14,11 +14,14 @@ namespace lazaret::scanner {
 // copied by the kernel page by page, and what was written is gone when the layer is done.
 class MatchStateFiles {
  public:
-  // Kept by whoever forks scanners. kUnavailable when this libclamav lays its match state out otherwise than ours
-  // expects (that of 1.4), or when the kernel lacks sealed memory files.
+  // Kept by whoever forks scanners; to be called while /proc can be seen. kUnavailable when this libclamav lays its
+  // match state out otherwise than ours expects (that of 1.4), or when the kernel lacks sealed memory files.
   static Result<MatchStateFiles> Make();
 
   static constexpr int kCount = 2;
+  // The same files for one scanner: opened anew for reading, since an open file description that processes share, its
+  // offset and flags, is something that one of them could leave to the others. Only in the process that called Make.
+  Result<MatchStateFiles> ForScanner() const;
   // Moves the files to the descriptors `first` and the one after it, which are closed before; for a process that closes
   // all others.
   Result<void> MoveTo(int first);
@@ -31,11 +34,12 @@ class MatchStateFiles {
   int no_offsets() const { return no_offsets_.Get(); }
 
  private:
-  MatchStateFiles(UniqueFd zeroes, UniqueFd no_offsets)
-      : zeroes_(std::move(zeroes)), no_offsets_(std::move(no_offsets)) {}
+  MatchStateFiles(UniqueFd zeroes, UniqueFd no_offsets, UniqueFd descriptors)
+      : zeroes_(std::move(zeroes)), no_offsets_(std::move(no_offsets)), descriptors_(std::move(descriptors)) {}
 
   UniqueFd zeroes_;
   UniqueFd no_offsets_;
+  UniqueFd descriptors_;  // the directory /proc/self/fd of the process that called Make
 };
 
 // Signatures from which on a match state is mapped; below it filling is cheaper.

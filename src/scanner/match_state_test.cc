@@ -1,5 +1,6 @@
 #include "scanner/match_state.h"
 
+#include <clamav.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
@@ -121,18 +122,33 @@ TEST_F(MatchStates, AreGivenBack) {
   EXPECT_LT(mapped(), before + 250'000 * 256 / 4096) << "less than one array more";
 }
 
-// For a process of its own.
-void EndWithResultOfTightSpace() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_AS, &limit);
-  limit.rlim_cur = 1 << 20;
-  ::setrlimit(RLIMIT_AS, &limit);
-  ::_exit(State(250'000).result());
+bool complained = false;
+void OnMessage(cl_msg severity, const char*, const char*, void*) {
+  complained = complained || severity == CL_MSG_ERROR;
 }
 
+// For a process of its own, with so much address space left.
+void EndWithResultOfTightSpace(std::size_t room) {
+  std::size_t pages = 0;
+  if (FILE* file = std::fopen("/proc/self/statm", "r")) {
+    if (std::fscanf(file, "%zu", &pages) != 1) ::_exit(101);
+    std::fclose(file);
+  }
+  rlimit limit{};
+  ::getrlimit(RLIMIT_AS, &limit);
+  limit.rlim_cur = pages * 4096 + room;
+  ::setrlimit(RLIMIT_AS, &limit);
+  ::cl_set_clcb_msg(&OnMessage);
+  const int result = State(250'000).result();
+  ::_exit(complained ? result : 102);
+}
+
+// Callers overlook the result; the message makes the content unscannable.
 TEST_F(MatchStates, WithoutAddressSpaceAreAnErrorOfLibclamavs) {
-  constexpr int kOutOfMemory = 20;  // CL_EMEM
-  EXPECT_EXIT(EndWithResultOfTightSpace(), testing::ExitedWithCode(kOutOfMemory), "");
+  constexpr std::size_t kMiB = 1 << 20;
+  for (const std::size_t room : {kMiB, 40 * kMiB, 100 * kMiB, 150 * kMiB}) {
+    EXPECT_EXIT(EndWithResultOfTightSpace(room), testing::ExitedWithCode(CL_EMEM), "") << room;
+  }
 }
 
 TEST_F(MatchStates, NobodyCanWriteIntoTheFiles) {
@@ -142,6 +158,20 @@ TEST_F(MatchStates, NobodyCanWriteIntoTheFiles) {
     EXPECT_EQ(::ftruncate(file, 0), -1);
     EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), MAP_FAILED);
     EXPECT_EQ(::fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), -1) << "the seals are sealed";
+  }
+}
+
+TEST_F(MatchStates, ScannersShareNothingButBytes) {
+  auto one = files_->ForScanner();
+  auto other = files_->ForScanner();
+  ASSERT_TRUE(one && other);
+  for (const auto& [first, second] :
+       {std::pair(one->zeroes(), other->zeroes()), std::pair(one->no_offsets(), other->no_offsets())}) {
+    ASSERT_EQ(::lseek(first, 4096, SEEK_SET), 4096);
+    ASSERT_EQ(::fcntl(first, F_SETFL, O_NONBLOCK), 0);
+    EXPECT_EQ(::lseek(second, 0, SEEK_CUR), 0);
+    EXPECT_EQ(::fcntl(second, F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_EQ(::fcntl(second, F_GETFL) & O_ACCMODE, O_RDONLY);
   }
 }
 

@@ -22,8 +22,8 @@ class OomScore {
   };
 
   OomScore() = default;
-  // Must be had while the process is dumpable, which it is no more once it has become another user (prctl(2)): afterwards
-  // the file is root's. Without it Raise does nothing.
+  // Must be had while the process is dumpable, which it is no more once it has become another user (prctl(2)):
+  // afterwards the file is root's. Without it Raise does nothing.
   static OomScore OfThisProcess();
   Raised Raise() const { return Raised(*this); }
 

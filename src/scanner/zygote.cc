@@ -83,7 +83,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (!ResolveRealCalls()) return Fail(Errc::kInternal, "the C library lacks a function that must be watched");
   if (!SeccompIsAvailable()) return Fail(Errc::kUnavailable, "the kernel has no seccomp filters: scanning is refused");
   oom_score_ = OomScore::OfThisProcess();
-  const auto huge_pages = HugePages::Prepare();
+  Measures measures = PrepareMeasures(request);
   auto isolation = Isolate(request, mounts_);
   if (!isolation) return std::unexpected(isolation.error());
   isolation_ = std::make_unique<Isolation>(*std::move(isolation));
@@ -115,7 +115,7 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   if (PreloadCharsetsAndTimeZone() < CharsetConversions()) {
     isolation_->warnings.emplace_back("some character sets of the C library are missing");
   }
-  std::ranges::move(SpeedUp(huge_pages), std::back_inserter(isolation_->warnings));
+  std::ranges::move(SpeedUp(std::move(measures)), std::back_inserter(isolation_->warnings));
   // Ours first: the list may be cut to fit its message.
   ready.warnings.insert(ready.warnings.begin(), isolation_->warnings.begin(), isolation_->warnings.end());
 
@@ -128,25 +128,38 @@ Result<void> Zygote::Load(const wire::LoadRequest& request) {
   return {};
 }
 
-std::vector<std::string> Zygote::SpeedUp(const Result<HugePages>& huge_pages) {
+Zygote::Measures Zygote::PrepareMeasures(const wire::LoadRequest& request) {
+  Measures measures;
+  if (request.huge_pages) measures.huge_pages.emplace(HugePages::Prepare());
+  if (request.share_match_state) measures.match_state_files.emplace(MatchStateFiles::Make());
+  return measures;
+}
+
+std::vector<std::string> Zygote::SpeedUp(Measures measures) {
   std::vector<std::string> warnings;
-  if (request_.skip_unmatched) SkipUnmatchedExpressions();
-  if (request_.share_match_state) {
-    if (auto files = MatchStateFiles::Make()) {
-      match_state_files_.emplace(*std::move(files));
+  const auto warn = [&](std::string_view setting, std::string_view why) {
+    warnings.push_back(fmt::format("scans are slower, {} has no effect: {}", setting, why));
+  };
+  if (request_.skip_unmatched && !SkipUnmatchedExpressions()) {
+    warn("engine.skip_unmatched", "libclamav evaluates expressions in an unknown way");
+  }
+  if (auto& files = measures.match_state_files) {
+    const auto tried = *files ? (*files)->ForScanner() : std::unexpected((*files).error());
+    if (tried) {
+      match_state_files_.emplace(**std::move(files));
     } else {
-      warnings.push_back(
-          fmt::format("scans are slower, engine.share_match_state has no effect: {}", files.error().what));
+      warn("engine.share_match_state", tried.error().what);
     }
   }
-  if (!request_.huge_pages) return warnings;
-  // Last: what was allocated until now is what scanners share.
-  const HugePages::Moved moved = huge_pages ? huge_pages->Collapse() : HugePages::Moved{};
-  if (!huge_pages || moved.bytes < moved.possible / 2) {
-    warnings.push_back(fmt::format(
-        "scans are slower, engine.huge_pages has little effect: {}",
-        huge_pages ? fmt::format("the kernel made them of {} of {} MiB", moved.bytes >> 20, moved.possible >> 20)
-                   : huge_pages.error().what));
+  if (const auto& huge_pages = measures.huge_pages) {
+    // Last: what was allocated until now is what scanners share.
+    const HugePages::Moved moved = *huge_pages ? (*huge_pages)->Collapse() : HugePages::Moved{};
+    if (!*huge_pages) {
+      warn("engine.huge_pages", huge_pages->error().what);
+    } else if (moved.bytes < moved.possible / 2) {
+      warn("engine.huge_pages",
+           fmt::format("the kernel made them of {} of {} MiB", moved.bytes >> 20, moved.possible >> 20));
+    }
   }
   return warnings;
 }
@@ -217,6 +230,13 @@ void Zygote::Fork(std::uint32_t slot) {
   auto sockets = MakeSeqpacketPair();
   if (!sockets) return refuse(sockets.error().what);
 
+  std::optional<MatchStateFiles> match_state_files;
+  if (match_state_files_) {
+    auto opened = match_state_files_->ForScanner();
+    if (!opened) return refuse(std::move(opened.error().what));
+    match_state_files.emplace(*std::move(opened));
+  }
+
   const pid_t zygote = ::getpid();
   const pid_t pid = [&] {
     const auto raised = oom_score_.Raise();
@@ -225,7 +245,7 @@ void Zygote::Fork(std::uint32_t slot) {
   if (pid < 0) return refuse(SystemError("fork", errno).what);
   if (pid == 0) {
     sockets->first.Reset();
-    BecomeScanner(slot, std::move(sockets->second), zygote);
+    BecomeScanner(slot, std::move(sockets->second), zygote, std::move(match_state_files));
   }
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   UniqueFd copy(pidfd ? ::fcntl(pidfd.Get(), F_DUPFD_CLOEXEC, 0) : -1);
@@ -242,7 +262,8 @@ void Zygote::Fork(std::uint32_t slot) {
   Send(wire::Encode(wire::Forked{slot, pid}), std::move(fds));
 }
 
-void Zygote::BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote) {
+void Zygote::BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote,
+                           std::optional<MatchStateFiles> match_state_files) {
   if (!DieWithParent(zygote)) ::_exit(kScannerDone);
   for (Slot& other : slots_) other.pidfd.Reset();
   outgoing_.clear();
@@ -256,9 +277,9 @@ void Zygote::BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote) {
     socket.Reset(kSocket);
   }
   int first_closed = kSocket + 1;
-  if (match_state_files_) {
-    if (!match_state_files_->MoveTo(first_closed)) ::_exit(kScannerNoSandbox);
-    match_state_files_->Use();
+  if (match_state_files) {
+    if (!match_state_files->MoveTo(first_closed)) ::_exit(kScannerNoSandbox);
+    match_state_files->Use();
     first_closed += MatchStateFiles::kCount;
   }
   CloseFrom(first_closed);

@@ -41,16 +41,24 @@ class Zygote {
     std::vector<UniqueFd> fds;
   };
 
+  struct Measures {
+    std::optional<Result<HugePages>> huge_pages;
+    std::optional<Result<MatchStateFiles>> match_state_files;
+  };
+
   Result<wire::LoadRequest> ReceiveLoadRequest();
   Result<void> Load(const wire::LoadRequest& request);
-  // Measures for speed that were asked for; a warning for each that cannot be taken.
-  std::vector<std::string> SpeedUp(const Result<HugePages>& huge_pages);
+  // The first half of the measures for speed that were asked for, while /proc can be seen; then, when all is loaded,
+  // the second, with a warning for each that cannot be taken.
+  static Measures PrepareMeasures(const wire::LoadRequest& request);
+  std::vector<std::string> SpeedUp(Measures measures);
   Result<void> TrySandbox();
   Result<void> Serve();
   Result<void> HandleRequest();
   void Fork(std::uint32_t slot);
   SandboxRules RulesFor(std::uint32_t slot) const;
-  [[noreturn]] void BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote);
+  [[noreturn]] void BecomeScanner(std::uint32_t slot, UniqueFd socket, pid_t zygote,
+                                  std::optional<MatchStateFiles> match_state_files);
   void Reap();
   Result<void> Flush();
   void Send(std::vector<std::byte> message, std::vector<UniqueFd> fds = {});

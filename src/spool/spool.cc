@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -42,13 +43,14 @@ void CloseInBackground(aio::BlockingPool& pool, UniqueFd fd) {
 class SpooledContent final : public Content {
  public:
   SpooledContent(Digest digest, std::uint64_t size, std::vector<std::byte> small, UniqueFd fd, Reservation memory,
-                 Reservation disk, aio::BlockingPool& pool)
+                 Reservation disk, Reservation a_file, aio::BlockingPool& pool)
       : digest_(digest),
         size_(size),
         pool_(pool),
         small_(std::move(small)),
         memory_(std::move(memory)),
         disk_(std::move(disk)),
+        a_file_(std::move(a_file)),
         fd_(std::move(fd)) {}
   ~SpooledContent() override {
     if (disk_.bytes() > 0) CloseInBackground(pool_, std::move(fd_));
@@ -75,12 +77,19 @@ class SpooledContent final : public Content {
   // Given back after the descriptor is closed: members go in reverse order.
   Reservation memory_;
   Reservation disk_;
+  Reservation a_file_;
   UniqueFd fd_;
 };
 
 Error DiskFull(const Spool& spool) {
   return {Errc::kOverloaded, fmt::format("all {} bytes of disk for contents are in use (content.disk_budget)",
                                          spool.settings().disk_budget)};
+}
+
+Error TooManyFiles(const Spool& spool) {
+  return {Errc::kOverloaded, fmt::format("{} contents are in files, as many as there are descriptors for; raise "
+                                         "LimitNOFILE (systemd) or ulimit -n",
+                                         spool.settings().max_files)};
 }
 
 Error TooLarge(const Spool& spool) {
@@ -95,7 +104,8 @@ Spool::Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool
       directory_(std::move(directory)),
       pool_(pool),
       memory_(settings_.memory_budget),
-      disk_(settings_.disk_budget) {}
+      disk_(settings_.disk_budget),
+      files_(settings_.max_files) {}
 
 Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::BlockingPool& disk) {
   std::error_code failed;
@@ -123,8 +133,10 @@ Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::Blocking
 Result<void> Spool::CheckRoom(std::optional<std::uint64_t> size) const {
   const std::uint64_t bytes = size.value_or(0);
   if (bytes > settings_.max_content) return std::unexpected(TooLarge(*this));
-  if (bytes <= settings_.memory_file_size && memory_.HasRoomFor(MemoryFor(bytes + 1))) return {};
-  if (!disk_.HasRoomFor(DiskFor(bytes + 1))) return std::unexpected(DiskFull(*this));
+  const std::uint64_t at_least = std::max<std::uint64_t>(bytes, 1);
+  if (bytes <= settings_.memory_file_size && memory_.HasRoomFor(MemoryFor(at_least))) return {};
+  if (!disk_.HasRoomFor(DiskFor(at_least))) return std::unexpected(DiskFull(*this));
+  if (!files_.HasRoomFor(1)) return std::unexpected(TooManyFiles(*this));
   return {};
 }
 
@@ -137,6 +149,7 @@ SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {
   SpoolWriter writer(*this, expected_size.value_or(0) > settings_.memory_file_size);
   writer.memory_ = memory_.Open();
   writer.disk_ = disk_.Open();
+  writer.a_file_ = files_.Open();
   return writer;
 }
 
@@ -182,20 +195,21 @@ Result<void> SpoolWriter::MoveToMemoryFile() {
   if (!fd) return std::unexpected(fd.error());
   memory_file_ = *std::move(fd);
   auto written = WriteAll(memory_file_.Get(), Bytes(small_), "writing a content to memory");
-  small_ = {};
+  small_ = std::vector<std::byte>();  // {} would keep the memory
   return written;
 }
 
 aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
   const std::uint64_t new_size = size_ + bytes.size();
   if (!disk_.GrowTo(spool_->DiskFor(new_size))) co_return std::unexpected(DiskFull(*spool_));
+  if (!a_file_.GrowTo(1)) co_return std::unexpected(TooManyFiles(*spool_));
   auto written = co_await spool_->pool_.Run([&]() -> Result<void> {
     if (!file_) {
       file_ = UniqueFd(::openat(spool_->directory_.Get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
       if (!file_) return std::unexpected(SystemError("creating a content file", errno));
       if (!small_.empty()) {
         if (auto moved = WriteAll(file_.Get(), Bytes(small_), "writing a content file"); !moved) return moved;
-        small_ = {};
+        small_ = std::vector<std::byte>();  // {} would keep the memory
       }
       off_t offset = 0;
       while (memory_file_ && static_cast<std::uint64_t>(offset) < size_) {
@@ -225,7 +239,7 @@ Result<ContentPtr> SpoolWriter::Finish() {
     fd = std::move(memory_file_);
   }
   return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd), std::move(memory_),
-                                          std::move(disk_), spool_->pool_);
+                                          std::move(disk_), std::move(a_file_), spool_->pool_);
 }
 
 }  // namespace lazaret

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,6 +23,7 @@ struct SpoolSettings {
   std::uint64_t memory_file_size = 0;  // contents up to this many bytes stay in memory
   std::uint64_t memory_budget = 0;     // bytes of all contents in memory; beyond it they go to files, too
   std::uint64_t disk_budget = 0;       // bytes of all contents in files
+  std::uint64_t max_files = std::numeric_limits<std::uint64_t>::max();  // a descriptor each
 };
 
 class SpoolWriter;
@@ -55,6 +57,7 @@ class Spool {
   aio::BlockingPool& pool_;
   Budget memory_;
   Budget disk_;
+  Budget files_;
 };
 
 // Takes in one content, piece by piece: counts, hashes and stores it in constant memory. One task at a time.
@@ -64,10 +67,10 @@ class SpoolWriter {
   SpoolWriter(SpoolWriter&&) = default;
   ~SpoolWriter();
 
-  // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when the budget for files
+  // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget for files
   // or the disk is full. After an error the writer can only be dropped.
   aio::Task<Result<void>> Append(Bytes bytes);
-  // Append without suspending, and without a coroutine: empty, with nothing done, when it belongs into a file.
+  // Append without suspending, and without a coroutine: empty, with nothing taken in, when it belongs into a file.
   std::optional<Result<void>> AppendNow(Bytes bytes);
 
   // The content that is complete now. Call once.
@@ -89,6 +92,7 @@ class SpoolWriter {
   std::uint64_t size_ = 0;
   Reservation memory_;
   Reservation disk_;
+  Reservation a_file_;
   std::vector<std::byte> small_;  // until there is too much for it
   UniqueFd memory_file_;
   UniqueFd file_;

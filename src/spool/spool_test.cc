@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <string>
+#include <vector>
 
 namespace lazaret {
 namespace {
@@ -164,6 +166,46 @@ TEST_F(SpoolTest, GoesToTheDiskWhenTheMemoryBudgetIsUsedUp) {
   ASSERT_TRUE(moved);
   EXPECT_EQ(ReadAll(*(*moved)->Descriptor()), Pattern(60 << 10) + "x" + Pattern(4 << 10));
   EXPECT_EQ((*moved)->digest(), Sha256::Of(AsBytes(Pattern(60 << 10) + "x" + Pattern(4 << 10))));
+}
+
+TEST_F(SpoolTest, HoldsOnlySoManyFiles) {
+  settings_.memory_budget = 0;
+  settings_.max_files = 3;
+  Open();
+  std::vector<ContentPtr> contents;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(spool_->CheckRoom(100));
+    contents.push_back(Write(Pattern(100), 100));
+  }
+  EXPECT_EQ(spool_->CheckRoom(100).error().code, Errc::kOverloaded);
+  SpoolWriter writer = spool_->NewWriter({});
+  EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
+  contents.pop_back();
+  EXPECT_TRUE(spool_->CheckRoom(100));
+  contents.push_back(Write(Pattern(100), 100));
+}
+
+TEST_F(SpoolTest, TheLargestContentMayTakeAllOfTheDiskBudget) {
+  settings_.max_content = settings_.disk_budget = 64 << 20;
+  Open();
+  EXPECT_TRUE(spool_->CheckRoom(64 << 20));
+  settings_.memory_budget = settings_.memory_file_size = 64 << 10;
+  Open();
+  EXPECT_TRUE(spool_->CheckRoom(64 << 10));
+}
+
+TEST_F(SpoolTest, MemoryIsGivenBackWhenAContentMovesOutOfIt) {
+  settings_.max_content = 128 << 10;
+  settings_.memory_budget = 64 << 10;
+  settings_.disk_budget = std::uint64_t{4} << 30;
+  Open();
+  const auto allocated = [] { return ::mallinfo2().uordblks; };
+  const ContentPtr first = Write(Pattern(8 << 10), 70000);
+  const std::size_t before = allocated();
+  std::vector<ContentPtr> contents;
+  for (int i = 0; i < 500; ++i) contents.push_back(Write(Pattern(60 << 10), 10 << 10));
+  EXPECT_EQ(spool_->memory_used(), 8u << 10);
+  EXPECT_LT(allocated(), before + 500 * (16 << 10)) << "of 500 that began in memory";
 }
 
 TEST_F(SpoolTest, RefusesWhenBothBudgetsAreUsedUp) {

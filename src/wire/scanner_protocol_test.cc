@@ -14,14 +14,16 @@ using ::testing::HasSubstr;
 
 // One of each, every field with a value of its own and the numbers at an edge of their range.
 LoadRequest SomeLoadRequest() {
-  return {"/signatures", "/tmp/\xC3\xBC", "", 8, 1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true, true};
+  return {"/signatures", "/tmp/\xC3\xBC", "",    8,    1, 2, 3, std::numeric_limits<std::uint64_t>::max(), 5, 6, true,
+          true,          false,           false, false};
 }
 ForkRequest SomeForkRequest() { return {std::numeric_limits<std::uint32_t>::max()}; }
 Ready SomeReady() {
   return {"1.4.6", 210,
           3627000, {{"daily", 28129, 2, std::numeric_limits<std::int64_t>::min()}, {"main", 63, 3, -1}},
           {"rar"}, {"seccomp", "landlock"},
-          {},      {"old"},                 7};
+          {},      {"old"},
+          7};
 }
 Failed SomeFailed() { return {"no signatures", true}; }
 Forked SomeForked() { return {3, std::numeric_limits<std::int32_t>::max()}; }
@@ -129,8 +131,8 @@ TEST(ScannerProtocol, RefusesInconsistentOutcomes) {
 
 TEST(ScannerProtocol, RefusesBooleansBeyondOne) {
   auto message = Encode(SomeLoadRequest());
-  ASSERT_EQ(message.back(), std::byte{1});
-  message.back() = std::byte{0};
+  ASSERT_EQ(message.back(), std::byte{0});
+  message.back() = std::byte{1};
   EXPECT_TRUE(DecodeToZygote(message));
   message.back() = std::byte{2};
   EXPECT_FALSE(DecodeToZygote(message));
