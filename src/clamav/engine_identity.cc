@@ -63,4 +63,9 @@ EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadReq
   return info;
 }
 
+EngineInfo GoneBackFrom(const Digest& left, EngineInfo engine) {
+  engine.profile = Sha256::Of(AsBytes(fmt::format("{} gone back from {}\n", engine.profile.Hex(), left.Hex())));
+  return engine;
+}
+
 }  // namespace lazaret::clamav

@@ -12,4 +12,8 @@ namespace lazaret::clamav {
 // with the same profile the one that was built later has all that the other has.
 EngineInfo DescribeEngine(const SignatureSnapshot& snapshot, const wire::LoadRequest& limits, const wire::Ready& ready);
 
+// The same for a set that was gone back to from the one of digest `left`: with a profile of its own, so that what the
+// newer one said, such as a false positive, answers for nobody who has gone back from it, in the whole fleet.
+EngineInfo GoneBackFrom(const Digest& left, EngineInfo engine);
+
 }  // namespace lazaret::clamav

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/freshness.h"
+
 namespace lazaret::clamav {
 namespace {
 
@@ -19,6 +21,23 @@ TEST(DescribeEngine, LabelsTheDatabasesAndTakesTheNewestBuildTime) {
 
 TEST(DescribeEngine, HasNoBuildTimeWithoutOfficialDatabases) {
   EXPECT_EQ(DescribeEngine(Snapshot(), {}, {}).built_at, std::nullopt);
+}
+
+// A false positive of a dated, newer set must not stay fresh for a fleet that went back from it.
+TEST(GoneBackFrom, IsNotAnsweredForByTheSetThatWasLeft) {
+  const auto dated = [](std::string_view content, std::int64_t built_at) {
+    wire::Ready ready;
+    ready.databases = {{"daily", 28129, 10, built_at}};
+    return DescribeEngine({"/signatures", Sha256::Of(AsBytes(content)), 1, false}, {}, ready);
+  };
+  const EngineInfo bad = dated("bad", 1700000001);
+  const EngineInfo good = dated("good", 1700000000);
+  EXPECT_TRUE(IsFresh(bad, good, CacheSharing::kFleet)) << "an update that has not come here yet";
+  const EngineInfo back = GoneBackFrom(bad.signature_set, good);
+  EXPECT_FALSE(IsFresh(bad, back, CacheSharing::kFleet));
+  EXPECT_FALSE(IsNewerSet(bad, back)) << "it would not be replaced in Redis";
+  EXPECT_TRUE(GoneBackFrom(bad.signature_set, good).SameIdentity(back)) << "all who have gone back share verdicts";
+  EXPECT_EQ(back.signature_set, good.signature_set);
 }
 
 TEST(DescribeEngine, MarksTheTestSet) {

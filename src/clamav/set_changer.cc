@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "aio/deadline.h"
+#include "clamav/engine_identity.h"
 #include "clamav/memory_room.h"
 #include "clamav/signature_files.h"
 
@@ -167,7 +168,7 @@ aio::Task<SetChanger::Outcome> SetChanger::GoBack(std::string reason, AskForTurn
   const KeptSet from = *store_.current();
   const SignatureSnapshot to = store_.previous()->snapshot;
   status_.Update([&](SignatureStatus& s) { s.candidate->digest = to.digest; });
-  const auto loaded = co_await Bring(to, false, std::move(ask));
+  const auto loaded = co_await Bring(to, false, std::move(ask), from.snapshot.digest);
   if (!loaded) co_return std::unexpected(loaded.error());
   SignaturePin pin{from.snapshot.digest, from.summary.label, std::move(reason), clock_.Now()};
   const auto written = co_await disk_.Run([&] { return store_.GoBack(pin, Summarize(*loaded, clock_.Now())); });
@@ -181,7 +182,10 @@ aio::Task<SetChanger::Outcome> SetChanger::LoadKept() {
   Outcome outcome = std::unexpected(Refusal{RefusalKind::kEmpty, "no earlier signatures are kept"});
   for (const std::optional<KeptSet>* const kept : {&store_.current(), &store_.previous()}) {
     if (!*kept) continue;
-    const auto loaded = co_await Bring((*kept)->snapshot, false);
+    // The pin belongs to the set that was gone back to, which is the current one.
+    const bool is_pinned = kept == &store_.current() && store_.pin();
+    const auto loaded =
+        co_await Bring((*kept)->snapshot, false, {}, is_pinned ? std::optional(store_.pin()->refused) : std::nullopt);
     if (loaded) {
       co_await Remember(*loaded);
       co_return true;
@@ -270,8 +274,8 @@ aio::Task<std::optional<T>> SetChanger::Unless(std::function<bool()> is_over, ai
 
 // Scans wait as long as a set is missing; whatever becomes of the candidate, there is one in use afterwards if there
 // was one before.
-aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot snapshot, bool strict,
-                                                               AskForTurn ask) {
+aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot snapshot, bool strict, AskForTurn ask,
+                                                               std::optional<Digest> left) {
   const auto chosen = co_await ChooseHow(snapshot);
   if (!chosen) co_return std::unexpected(chosen.error());
   std::unique_ptr<LoadTurn> turn;
@@ -299,12 +303,16 @@ aio::Task<std::expected<LoadedSet, Refusal>> SetChanger::Bring(SignatureSnapshot
     }
   }
   if (loaded) {
+    if (left) loaded->engine = std::make_shared<const EngineInfo>(GoneBackFrom(*left, *loaded->engine));
     Adopt(*loaded, *chosen);
   } else if (*chosen == How::kDrain) {
     log_.Warning("going back to the signatures that were in use", {{"reason", loaded.error().reason}});
     auto restored = co_await loader_.Load(store_.current()->snapshot, LoadPriority::kNormal,
                                           [this](LoadPhase phase) { SetPhase(phase); });
     if (restored) {
+      if (const auto& pin = store_.pin()) {
+        restored->engine = std::make_shared<const EngineInfo>(GoneBackFrom(pin->refused, *restored->engine));
+      }
       Adopt(*restored, How::kDrain);
     } else {
       pool_.SetNotReady(restored.error().reason);

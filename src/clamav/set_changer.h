@@ -81,7 +81,9 @@ class SetChanger {
   enum class How { kStart, kBeside, kDrain };
   struct Change;
 
-  aio::Task<std::expected<LoadedSet, Refusal>> Bring(SignatureSnapshot snapshot, bool strict, AskForTurn ask = {});
+  // `left`: the set that this one was gone back to from, if any.
+  aio::Task<std::expected<LoadedSet, Refusal>> Bring(SignatureSnapshot snapshot, bool strict, AskForTurn ask = {},
+                                                     std::optional<Digest> left = std::nullopt);
   aio::Task<std::expected<std::unique_ptr<LoadTurn>, Refusal>> WaitForTurn(AskForTurn ask, Digest candidate);
   aio::Task<std::expected<How, Refusal>> ChooseHow(const SignatureSnapshot& snapshot);
   template <class T>

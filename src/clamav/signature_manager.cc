@@ -230,6 +230,10 @@ void SignatureManager::Refuse(const std::optional<Digest>& digest, const Refusal
     given_up_ = digest;
   }
   status_.Update([&](SignatureStatus& s) { s.last_refusal = RefusedSet{digest, refusal, clock_.Now(), retry_at}; });
+  if (refusal.kind == RefusalKind::kNoTurn) {
+    log_.Info("changed signatures wait for their turn", {{"reason", refusal.reason}});
+    return;
+  }
   telemetry_.OnSignatures(SignatureEvent::kRefused);
   if (!pool_.IsServing()) return;  // said by whoever tries to start
   log_.Error("signatures refused, the old ones stay in use",
@@ -328,6 +332,10 @@ aio::Task<Result<SignatureManager::Change>> SignatureManager::DoRollback(std::st
   const auto outcome = co_await changer_->GoBack(reason, ask_);
   if (!outcome) {
     if (!pool_.IsServing() && !start_at_) start_at_ = clock_.SteadyNow();
+    // Nobody may be waiting for the answer: an alarm rolls back by itself.
+    log_.Error(
+        "signatures could not be rolled back",
+        {{"why", reason}, {"error", outcome.error().reason}, {"cure", "lazaret signatures rollback, or an override"}});
     co_return Fail(Errc::kUnavailable, "the earlier signatures cannot be used: " + outcome.error().reason);
   }
   log_.Warning("signatures rolled back", {{"refused", left.summary.label}, {"why", reason}});

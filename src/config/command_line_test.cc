@@ -109,10 +109,18 @@ TEST(CommandLine, SetsEveryFieldByItsKey) {
       default: return std::to_string(field.least + 1);
     }
   };
-  // Small contents, so that no budget is too small for them.
-  const std::vector<std::string> base = {
-      "serve",   "--set",  "content.memory_file_size=0", "--set", "content.max_size=1", "--clamd", "unix:/x",
-      "--redis", "unix:/x"};
+  // Small contents, so that no budget is too small for them, and a short turn, so that every timeout is longer.
+  const std::vector<std::string> base = {"serve",
+                                         "--set",
+                                         "content.memory_file_size=0",
+                                         "--set",
+                                         "content.max_size=1",
+                                         "--clamd",
+                                         "unix:/x",
+                                         "--redis",
+                                         "unix:/x",
+                                         "--set",
+                                         "redis.turn=1s"};
   for (const Field& field : Fields()) {
     std::vector<std::string> arguments = base;
     arguments.insert(arguments.end(), {"--set", std::string(field.key) + "=" + other_value(field)});

@@ -62,6 +62,11 @@ Problems Contradictions(const Config& config) {
           "the largest uploads would never be accepted");
   at_most("content.memory_file_size", "content.memory_budget", config.content.memory_file_size,
           config.content.memory_budget, "the largest contents for memory would never have room there");
+  if (config.IsShared()) {
+    at_most("redis.turn", "signatures.load_timeout", static_cast<std::uint64_t>(config.redis.turn.count()),
+            static_cast<std::uint64_t>(config.signatures.load_timeout.count()),
+            "without Redis the turn to load signatures would be waited for in vain");
+  }
   if (config.engine.kind == EngineKind::kClamd && config.engine.clamd.empty()) {
     problems.push_back(
         "engine.kind is clamd, but engine.clamd names no server: add --clamd unix:PATH or tcp:HOST:PORT");

@@ -412,6 +412,18 @@ TEST(Load, RefusesBudgetsThatAreSmallerThanWhatTheyHold) {
   EXPECT_THAT(ProblemsOfFlag("content.memory_budget", "1MiB"), IsEmpty());
 }
 
+TEST(Load, RefusesATurnThatIsWaitedForInVain) {
+  const auto problems = [](const char* timeout) {
+    const auto loaded =
+        Load(kRoot, std::nullopt, {Flag("redis.url", "redis://h"), Flag("signatures.load_timeout", timeout)});
+    return loaded ? Problems() : loaded.error();
+  };
+  EXPECT_THAT(problems("14999ms"),
+              ElementsAre("redis.turn (15s) is more than signatures.load_timeout (14999ms): without Redis the turn to "
+                          "load signatures would be waited for in vain"));
+  EXPECT_THAT(problems("15s"), IsEmpty());
+}
+
 TEST(Load, SaysWhereAFileIsNotToml) {
   EXPECT_THAT(ProblemsOf("threads = 4\n[http\nmax_parts = 1"), ElementsAre(testing::StartsWith("2:6: ")));
   EXPECT_THAT(ProblemsOf("threads = 4\nthreads = 5"), ElementsAre(testing::StartsWith("2:")));

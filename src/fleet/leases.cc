@@ -23,6 +23,8 @@ Leases::Leases(redis::Client& client, aio::Executor executor, milliseconds lengt
     : client_(client),
       length_(length),
       clock_(clock),
+      log_(log),
+      what_(what),
       renew_(std::string(EmbeddedLua("lease_renew.lua"))),
       release_(std::string(EmbeddedLua("lease_release.lua"))),
       tasks_(std::move(executor), [&log, what = std::string(what)](std::exception_ptr error) {
@@ -42,8 +44,12 @@ aio::Task<> Leases::Renew(std::string key, std::string token) {
     co_await aio::SleepUntil(next);
     const auto reply = co_await client_.Eval(renew_, keys, arguments,
                                              {.deadline = next + length_ / 3, .repeat = redis::Repeat::kAllowed});
-    // Another node has it by now: what is done under it goes on, it is nearly done.
-    if (reply && reply->integer() == 0) co_return;
+    // Another node has it by now: what is done under it goes on, since half of it would be lost work.
+    if (reply && reply->integer() == 0) {
+      log_.Warning("a lease was lost: Redis did not hear of its renewal in time, or has forgotten it",
+                   {{"lease", what_}, {"key", keys[0]}});
+      co_return;
+    }
   }
 }
 

@@ -62,6 +62,8 @@ class Leases {
   redis::Client& client_;
   const milliseconds length_;
   const Clock& clock_;
+  Log& log_;
+  const std::string what_;
   const redis::Script renew_;
   const redis::Script release_;
   aio::TaskGroup tasks_;

@@ -188,7 +188,11 @@ aio::Task<Response> Api::GetReady(Exchange&) {
   }
   const auto old = sources_.old_signatures();
   if (!old) co_return Json(R"({"status":"ready"})");
-  if (old->fails) co_return Problem(503, "signatures-too-old", old->text);
+  if (old->fails) {
+    Response refusal = Problem(503, "signatures-too-old", old->text);
+    refusal.headers.emplace_back("Retry-After", "60");
+    co_return refusal;
+  }
   co_return Json(fmt::format(R"({{"status":"ready","warning":"{}"}})", EscapeJson(old->text)));
 }
 

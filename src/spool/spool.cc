@@ -22,6 +22,7 @@ constexpr std::uint64_t kSmallBytes = 64 * 1024;
 // Budgets are taken in steps, so that not every piece asks for them.
 constexpr std::uint64_t kSmallStep = 4 * 1024;
 constexpr std::uint64_t kMemoryStep = 64 * 1024;
+constexpr std::uint64_t kMiddleStep = 1024 * 1024;
 constexpr std::uint64_t kDiskStep = 16 * 1024 * 1024;
 
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step * step; }
@@ -140,9 +141,10 @@ Result<void> Spool::CheckRoom(std::optional<std::uint64_t> size) const {
   return {};
 }
 
-// Small ones come here when memory is full, and there may be thousands of them.
+// Steps grow with the content: thousands of small ones must not take room that they do not need.
 std::uint64_t Spool::DiskFor(std::uint64_t size) const {
-  return RoundUp(size, size <= settings_.memory_file_size ? kMemoryStep : kDiskStep);
+  if (size <= settings_.memory_file_size) return RoundUp(size, kMemoryStep);
+  return RoundUp(size, size <= kDiskStep ? kMiddleStep : kDiskStep);
 }
 
 SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {

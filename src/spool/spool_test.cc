@@ -225,7 +225,7 @@ TEST_F(SpoolTest, RefusesWhenBothBudgetsAreUsedUp) {
 }
 
 TEST_F(SpoolTest, RefusesWhenTheDiskBudgetIsUsedUp) {
-  settings_.disk_budget = 16 << 20;
+  settings_.disk_budget = 1 << 20;
   Open();
   ContentPtr first = Write(Pattern(500000), 70000);
   EXPECT_EQ(spool_->CheckRoom(500000).error().code, Errc::kOverloaded);

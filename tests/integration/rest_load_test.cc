@@ -219,17 +219,17 @@ TEST_F(RestLoad, LimitsTheMemoryForContents) {
 }
 
 TEST_F(RestLoad, LimitsTheDiskForContents) {
-  Start({"--set", "content.disk_budget=32MiB", "--max-size", "1MiB", "--set", "content.memory_file_size=1KiB"});
+  Start({"--set", "content.disk_budget=2MiB", "--max-size", "1MiB", "--set", "content.memory_file_size=1KiB"});
   HttpConnection large(port());
   ASSERT_TRUE(large.Send(MakeRequest("POST", "/v1/scan", {{"Content-Length", "2000"}}) + PlainText(1999)));
-  ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 16 << 20));
+  ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 1 << 20));
   EXPECT_THAT(Post(port(), "/v1/scan", PlainText(3000)), HasVerdict("clean"));
   HttpConnection another(port());
   ASSERT_TRUE(another.Send(MakeRequest("POST", "/v1/scan", {{"Content-Length", "2000"}}) + PlainText(1999)));
-  ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 32 << 20));
+  ASSERT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 2 << 20));
   EXPECT_THAT(Post(port(), "/v1/scan", PlainText(3001)), IsProblem(503, "overloaded"));
   another.Reset();
-  EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 16 << 20));
+  EXPECT_TRUE(MetricBecomes("lazaret_spool_bytes{where=\"disk\"}", 1 << 20));
   ASSERT_TRUE(large.Send("x"));
   EXPECT_THAT(large.Receive(), HasStatus(200));
 }

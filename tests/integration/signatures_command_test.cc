@@ -154,7 +154,9 @@ TEST_F(SignaturesAge, JustOverItIsAWarningOrAFailureAndScansGoOn) {
   MakeOld(std::chrono::minutes(61));
   Launch({"--set", "signatures.max_age=1h", "--set", "signatures.too_old=fail"});
   EXPECT_TRUE(Eventually([&] { return server().ZygotePid() && Metric("clamav_up") == 1; }));
-  EXPECT_THAT(Get(port(), "/readyz"), IsProblem(503, "signatures-too-old"));
+  const auto refusal = Get(port(), "/readyz");
+  ASSERT_THAT(refusal, IsProblem(503, "signatures-too-old"));
+  EXPECT_TRUE(refusal->Find("Retry-After"));
   EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected")) << "who asks gets an answer";
 
   Start({"--set", "signatures.max_age=1h", "--set", "signatures.too_old=ignore"});
