@@ -13,8 +13,9 @@ KIB, MIB, GIB = 1024, 1024 * 1024, 1024 * 1024 * 1024
 
 
 def connections_possible() -> int:
-    """The server wants two descriptors for a connection, and some for itself."""
-    return min(10_000, int(resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 0.475))
+    """The server wants two descriptors for a connection, and some for itself. A few are left for those that ask for its metrics:
+    it accepts no more than it has room for."""
+    return min(10_000, int(resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 0.475)) - 10
 
 
 def large_upload(context: Context, section: Section) -> None:
