@@ -10,6 +10,8 @@ LaneQueue::Ticket LaneQueue::Add(bool is_short, bool is_urgent) {
   return next_++;
 }
 
+void LaneQueue::AddAgain(Ticket ticket, bool is_urgent) { (is_urgent ? urgent_ : queued_).longs.insert(ticket); }
+
 void LaneQueue::Promote(Ticket ticket) {
   if (queued_.shorts.erase(ticket) > 0) urgent_.shorts.insert(ticket);
   if (queued_.longs.erase(ticket) > 0) urgent_.longs.insert(ticket);
@@ -53,7 +55,7 @@ std::optional<LaneQueue::Ticket> LaneQueue::StartOrdinary() {
 
 std::optional<LaneQueue::Ticket> LaneQueue::StartExpress() {
   if (running() >= ordinary_slots_ + express_slots_) return std::nullopt;
-  const std::size_t longs = urgent_.longs_running + queued_.longs_running;
+  const std::size_t longs = longs_running();
   if (!urgent_.shorts.empty()) {
     return longs + queued_.shorts_running >= ordinary_slots_ ? urgent_.StartShort() : std::nullopt;
   }
@@ -67,6 +69,17 @@ std::optional<LaneQueue::Ticket> LaneQueue::StartNext() {
 void LaneQueue::Done(bool is_short, bool is_urgent) {
   Lanes& lanes = is_urgent ? urgent_ : queued_;
   --(is_short ? lanes.shorts_running : lanes.longs_running);
+}
+
+void LaneQueue::Demote(bool is_urgent) {
+  Lanes& lanes = is_urgent ? urgent_ : queued_;
+  --lanes.shorts_running;
+  ++lanes.longs_running;
+}
+
+bool LaneQueue::MustGiveWay(bool is_urgent) const {
+  if (longs_running() <= ordinary_slots_ || running() < ordinary_slots_ + express_slots_) return false;
+  return !urgent_.shorts.empty() || (!is_urgent && !queued_.shorts.empty());
 }
 
 }  // namespace lazaret

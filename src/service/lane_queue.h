@@ -14,6 +14,8 @@ namespace lazaret {
 // Contents are short or long. Both share the ordinary slots, oldest first within a kind; while both wait, every fifth
 // start is a long one, so that neither starves. An urgent short one may use the express slot besides when long or
 // queued ones hold all ordinary slots, a queued short one when long ones do: it never waits for them to end.
+// Short is a guess. One that turns out to be long counts as long from then on; where that leaves more long ones running
+// than there are ordinary slots, one of them has to give way to short ones that wait.
 class LaneQueue {
  public:
   using Ticket = std::uint64_t;
@@ -22,6 +24,8 @@ class LaneQueue {
       : ordinary_slots_(ordinary_slots), express_slots_(express_slots) {}
 
   Ticket Add(bool is_short, bool is_urgent = true);
+  // Lets a ticket that gave way wait again, among the long ones and with the age it has.
+  void AddAgain(Ticket ticket, bool is_urgent);
   // Makes a ticket urgent that was not; it keeps its age. Those that have started, and unknown ones, are ignored.
   void Promote(Ticket ticket);
   // Takes back a ticket that has not started. Unknown ones are ignored.
@@ -30,6 +34,10 @@ class LaneQueue {
   std::optional<Ticket> StartNext();
   // `is_urgent` as it was when it started.
   void Done(bool is_short, bool is_urgent = true);
+  // A short one that runs turns out to be long. `is_urgent` as it was when it started.
+  void Demote(bool is_urgent);
+  // Whether a demoted one has to give way: an urgent one only to urgent short ones.
+  bool MustGiveWay(bool is_urgent) const;
 
   // Urgent ones.
   std::size_t waiting(bool is_short) const { return is_short ? urgent_.shorts.size() : urgent_.longs.size(); }
@@ -53,6 +61,7 @@ class LaneQueue {
     int shorts_in_a_row = 0;
   };
 
+  std::size_t longs_running() const { return urgent_.longs_running + queued_.longs_running; }
   std::optional<Ticket> StartOrdinary();
   std::optional<Ticket> StartExpress();
 

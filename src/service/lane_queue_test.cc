@@ -183,5 +183,88 @@ TEST(LaneQueue, QueuedLongOnesAreNotStarvedByUrgentLongOnes) {
   EXPECT_EQ(last, queued);
 }
 
+// Two ordinary slots and the express slot, each with a short one that turned out to be long.
+class LaneQueueOfSlowOnes : public testing::Test {
+ protected:
+  explicit LaneQueueOfSlowOnes(bool are_urgent = true) {
+    for (int i = 0; i < 3; ++i) {
+      tickets_.push_back(queue_.Add(kShort, are_urgent));
+      EXPECT_EQ(queue_.StartNext(), tickets_.back());
+      queue_.Demote(are_urgent);
+    }
+  }
+
+  LaneQueue queue_{2, 1};
+  std::vector<LaneQueue::Ticket> tickets_;
+};
+
+class LaneQueueOfSlowQueuedOnes : public LaneQueueOfSlowOnes {
+ protected:
+  LaneQueueOfSlowQueuedOnes() : LaneQueueOfSlowOnes(false) {}
+};
+
+TEST(LaneQueue, ShortOnesPassShortOnesThatTurnOutToBeLong) {
+  LaneQueue queue(2, 1);
+  queue.Add(kShort);
+  queue.Add(kShort);
+  queue.StartNext();
+  queue.StartNext();
+  const auto third = queue.Add(kShort);
+  EXPECT_FALSE(queue.StartNext());
+  queue.Demote(true);
+  EXPECT_FALSE(queue.StartNext()) << "the other one is about to end";
+  queue.Demote(true);
+  EXPECT_FALSE(queue.MustGiveWay(true)) << "there is the express slot";
+  EXPECT_EQ(queue.StartNext(), third);
+  queue.Done(kShort);
+  queue.Done(kLong);
+  queue.Done(kLong);
+  EXPECT_EQ(queue.running(), 0u);
+}
+
+TEST_F(LaneQueueOfSlowOnes, GiveWayToShortOnesOnly) {
+  EXPECT_FALSE(queue_.MustGiveWay(true)) << "nobody waits";
+  queue_.Add(kLong);
+  EXPECT_FALSE(queue_.MustGiveWay(true));
+  queue_.Add(kShort);
+  EXPECT_TRUE(queue_.MustGiveWay(true));
+  EXPECT_TRUE(queue_.MustGiveWay(false));
+}
+
+TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayToQueuedOnes) {
+  queue_.Add(kShort, false);
+  EXPECT_FALSE(queue_.MustGiveWay(true)) << "somebody waits for it";
+  EXPECT_TRUE(queue_.MustGiveWay(false));
+}
+
+TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayOnceASlotIsFree) {
+  queue_.Add(kShort);
+  queue_.Done(kLong);
+  EXPECT_FALSE(queue_.MustGiveWay(true));
+}
+
+TEST_F(LaneQueueOfSlowOnes, GoOnAmongTheLongOnesWithTheirAge) {
+  queue_.Add(kLong);
+  const auto quick = queue_.Add(kShort);
+  queue_.Done(kLong);
+  queue_.AddAgain(tickets_.back(), true);
+  EXPECT_EQ(queue_.StartNext(), quick);
+  queue_.Done(kShort);
+  EXPECT_FALSE(queue_.StartNext()) << "the express slot is not for long ones";
+  queue_.Done(kLong);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back()) << "before the long one that came later";
+}
+
+TEST_F(LaneQueueOfSlowQueuedOnes, GiveWayToQueuedAndUrgentOnes) {
+  queue_.Add(kShort, false);
+  EXPECT_TRUE(queue_.MustGiveWay(false));
+  queue_.Done(kLong, false);
+  queue_.AddAgain(tickets_.back(), false);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back() + 1);
+  queue_.Done(kShort, false);
+  queue_.Done(kLong, false);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back());
+}
+
 }  // namespace
 }  // namespace lazaret
