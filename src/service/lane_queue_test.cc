@@ -44,6 +44,26 @@ TEST(LaneQueue, ShortOnesPassLongOnesThatHoldEverySlot) {
   EXPECT_FALSE(queue.StartNext()) << "one at a time";
 }
 
+TEST(LaneQueue, TheSmallestGoesFirstInTheExpressSlotAndTheOldestElsewhere) {
+  LaneQueue queue(1, 1);
+  queue.Add(kLong);
+  queue.StartNext();
+  const auto oldest = queue.Add(kShort, true, 300);
+  const auto queued = queue.Add(kShort, false, 10);
+  const auto smallest = queue.Add(kShort, true, 20);
+  const auto as_small = queue.Add(kShort, true, 20);
+  EXPECT_EQ(queue.StartNext(), smallest);
+  queue.Done(kShort);
+  queue.Done(kLong);
+  EXPECT_EQ(queue.StartNext(), oldest);
+  queue.Done(kShort);
+  queue.Promote(queued);
+  queue.Add(kLong);
+  queue.Remove(as_small);
+  EXPECT_EQ(queue.StartNext(), queued);
+  EXPECT_EQ(queue.waiting(kShort), 0u);
+}
+
 TEST(LaneQueue, ExpressSlotStaysFreeWhileShortOnesShareTheOrdinarySlots) {
   LaneQueue queue(2, 1);
   for (int i = 0; i < 3; ++i) queue.Add(kShort);

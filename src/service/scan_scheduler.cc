@@ -46,7 +46,7 @@ aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
   const SteadyTime now = clock_.SteadyNow();
   const auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
                                                           is_urgent ? now + settings_.max_wait : SteadyTime::max());
-  const LaneQueue::Ticket ticket = claim.gave_way ? *claim.gave_way : queue_.Add(is_short, is_urgent);
+  const LaneQueue::Ticket ticket = claim.gave_way ? *claim.gave_way : queue_.Add(is_short, is_urgent, claim.size);
   if (claim.gave_way) queue_.AddAgain(ticket, is_urgent);
   claim.ticket = ticket;
   waiters_.emplace(ticket, Waiter{timer, now, &claim});
