@@ -107,9 +107,11 @@ void LaneQueue::Demote(bool is_urgent) {
   ++lanes.longs_running;
 }
 
-bool LaneQueue::MustGiveWay(bool is_urgent) const {
-  if (longs_running() <= ordinary_slots_ || running() < ordinary_slots_ + express_slots_) return false;
-  return !urgent_.shorts.empty() || (!is_urgent && !queued_.shorts.empty());
+std::optional<std::uint64_t> LaneQueue::SmallestHeldUp(bool is_urgent) const {
+  if (longs_running() <= ordinary_slots_ || running() < ordinary_slots_ + express_slots_) return std::nullopt;
+  if (!urgent_.shorts.empty()) return urgent_.shorts.smallest();
+  if (is_urgent || queued_.shorts.empty()) return std::nullopt;
+  return queued_.shorts.smallest();
 }
 
 }  // namespace lazaret

@@ -39,8 +39,9 @@ class LaneQueue {
   void Done(bool is_short, bool is_urgent = true);
   // A short one that runs turns out to be long. `is_urgent` as it was when it started.
   void Demote(bool is_urgent);
-  // Whether a demoted one has to give way: an urgent one only to urgent short ones.
-  bool MustGiveWay(bool is_urgent) const;
+  // The size of the smallest short one that would start now if a demoted one gave way; an urgent one does so only for
+  // urgent ones. Empty when nothing waits for that.
+  std::optional<std::uint64_t> SmallestHeldUp(bool is_urgent) const;
 
   // Urgent ones.
   std::size_t waiting(bool is_short) const { return is_short ? urgent_.shorts.size() : urgent_.longs.size(); }
@@ -56,6 +57,7 @@ class LaneQueue {
    public:
     bool empty() const { return by_age_.empty(); }
     std::size_t size() const { return by_age_.size(); }
+    std::uint64_t smallest() const { return by_size_.begin()->first; }
     void Add(Ticket ticket, std::uint64_t size);
     // The size it was added with; empty when it is not there.
     std::optional<std::uint64_t> Remove(Ticket ticket);

@@ -234,7 +234,7 @@ TEST(LaneQueue, ShortOnesPassShortOnesThatTurnOutToBeLong) {
   queue.Demote(true);
   EXPECT_FALSE(queue.StartNext()) << "the other one is about to end";
   queue.Demote(true);
-  EXPECT_FALSE(queue.MustGiveWay(true)) << "there is the express slot";
+  EXPECT_FALSE(queue.SmallestHeldUp(true)) << "there is the express slot";
   EXPECT_EQ(queue.StartNext(), third);
   queue.Done(kShort);
   queue.Done(kLong);
@@ -243,24 +243,26 @@ TEST(LaneQueue, ShortOnesPassShortOnesThatTurnOutToBeLong) {
 }
 
 TEST_F(LaneQueueOfSlowOnes, GiveWayToShortOnesOnly) {
-  EXPECT_FALSE(queue_.MustGiveWay(true)) << "nobody waits";
+  EXPECT_FALSE(queue_.SmallestHeldUp(true)) << "nobody waits";
   queue_.Add(kLong);
-  EXPECT_FALSE(queue_.MustGiveWay(true));
-  queue_.Add(kShort);
-  EXPECT_TRUE(queue_.MustGiveWay(true));
-  EXPECT_TRUE(queue_.MustGiveWay(false));
+  EXPECT_FALSE(queue_.SmallestHeldUp(true));
+  queue_.Add(kShort, true, 70);
+  queue_.Add(kShort, true, 60);
+  queue_.Add(kShort, false, 50);
+  EXPECT_EQ(queue_.SmallestHeldUp(true), 60u);
+  EXPECT_EQ(queue_.SmallestHeldUp(false), 60u);
 }
 
 TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayToQueuedOnes) {
   queue_.Add(kShort, false);
-  EXPECT_FALSE(queue_.MustGiveWay(true)) << "somebody waits for it";
-  EXPECT_TRUE(queue_.MustGiveWay(false));
+  EXPECT_FALSE(queue_.SmallestHeldUp(true)) << "somebody waits for it";
+  EXPECT_TRUE(queue_.SmallestHeldUp(false));
 }
 
 TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayOnceASlotIsFree) {
   queue_.Add(kShort);
   queue_.Done(kLong);
-  EXPECT_FALSE(queue_.MustGiveWay(true));
+  EXPECT_FALSE(queue_.SmallestHeldUp(true));
 }
 
 TEST_F(LaneQueueOfSlowOnes, GoOnAmongTheLongOnesWithTheirAge) {
@@ -277,7 +279,7 @@ TEST_F(LaneQueueOfSlowOnes, GoOnAmongTheLongOnesWithTheirAge) {
 
 TEST_F(LaneQueueOfSlowQueuedOnes, GiveWayToQueuedAndUrgentOnes) {
   queue_.Add(kShort, false);
-  EXPECT_TRUE(queue_.MustGiveWay(false));
+  EXPECT_TRUE(queue_.SmallestHeldUp(false));
   queue_.Done(kLong, false);
   queue_.AddAgain(tickets_.back(), false);
   EXPECT_EQ(queue_.StartNext(), tickets_.back() + 1);

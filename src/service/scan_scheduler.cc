@@ -13,6 +13,13 @@
 namespace lazaret {
 namespace asio = boost::asio;
 
+namespace {
+
+// Of the last scan in a mean.
+constexpr double kWeight = 0.05;
+
+}  // namespace
+
 ScanScheduler::ScanScheduler(std::size_t slots, bool can_give_way, SchedulerSettings settings, const Clock& clock)
     : settings_(settings),
       ordinary_slots_(slots > 1 ? slots - 1 : 1),
@@ -86,16 +93,22 @@ void ScanScheduler::StartWaiting() {
 void ScanScheduler::CountAsLong(Run& run) {
   queue_.Demote(run.claim->started_as == Urgency::kUrgent);
   run.is_short = false;
+  long_share_ += (1 - long_share_) * kWeight;
   StartWaiting();
+}
+
+// Whether something waits for it that is likely to be quicker: nothing is gained when one slow scan makes room for
+// another.
+bool ScanScheduler::IsInTheWay(const Run& run) const {
+  if (run.until_giving_way == nullptr) return false;
+  const auto waiting = queue_.SmallestHeldUp(run.claim->urgency == Urgency::kUrgent);
+  return waiting && (long_share_ < 0.5 || *waiting <= run.claim->size / 4);
 }
 
 // The youngest, which has the least to lose; one at a time, since there is one express slot.
 void ScanScheduler::LetOneGiveWay() {
   if (std::ranges::any_of(runs_, &Run::gives_way)) return;
-  const auto must = [this](const Run& run) {
-    return run.until_giving_way != nullptr && queue_.MustGiveWay(run.claim->urgency == Urgency::kUrgent);
-  };
-  const auto run = std::ranges::find_if(runs_.rbegin(), runs_.rend(), must);
+  const auto run = std::ranges::find_if(runs_.rbegin(), runs_.rend(), [this](const Run& r) { return IsInTheWay(r); });
   if (run == runs_.rend()) return;
   run->gives_way = true;
   run->claim->gave_way = run->ticket;
@@ -113,8 +126,9 @@ void ScanScheduler::Forget(LaneQueue::Ticket ticket) {
 void ScanScheduler::Release(std::list<Run>::iterator run) {
   if (!run->gives_way) {
     const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - run->start).count();
-    mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * 0.05;
+    mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * kWeight;
   }
+  if (run->is_short) long_share_ -= long_share_ * kWeight;
   queue_.Done(run->is_short, run->claim->started_as == Urgency::kUrgent);
   runs_.erase(run);
   StartWaiting();

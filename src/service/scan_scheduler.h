@@ -106,6 +106,7 @@ class ScanScheduler {
   void Forget(LaneQueue::Ticket ticket);
   void CountAsLong(Run& run);
   void LetOneGiveWay();
+  bool IsInTheWay(const Run& run) const;
   void Release(std::list<Run>::iterator run);
   void Publish();
 
@@ -115,7 +116,8 @@ class ScanScheduler {
   const Clock& clock_;
   LaneQueue queue_;
   std::map<LaneQueue::Ticket, Waiter> waiters_;
-  std::list<Run> runs_;  // in the order in which they started
+  std::list<Run> runs_;    // in the order in which they started
+  double long_share_ = 0;  // of the scans that were expected to be short, those that were not; the last ones count most
   std::atomic<double> mean_scan_ms_ = 50;
   std::atomic<std::size_t> short_waiting_ = 0;
   std::atomic<std::size_t> long_waiting_ = 0;

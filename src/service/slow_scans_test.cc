@@ -94,10 +94,11 @@ class SlowScansTest : public testing::Test {
   }
   // "slow 1" in the ordinary slot, "slow 2" in the express slot, both of them known to be long.
   void TakeAllSlots() {
+    const std::size_t before = engine_.started.size();
     for (const std::string text : {"slow 1", "slow 2"}) {
       Hold(text);
       slow_.push_back(Start(text));
-      ASSERT_TRUE(HaveStarted(slow_.size()));
+      ASSERT_TRUE(HaveStarted(before + slow_.size()));
     }
   }
 
@@ -168,6 +169,24 @@ TEST_F(SlowScansTest, GoesOnWhileNothingShortWaits) {
   EXPECT_EQ(telemetry_.count, 0);
   LetGo("slow 2");
   EXPECT_TRUE(IsClean(slow_[1]));
+}
+
+TEST_F(SlowScansTest, WhereMostAreSlowOnlyMuchSmallerOnesAreMadeRoomFor) {
+  for (int i = 0; i < 30; ++i) {
+    const std::string text = "slow " + std::to_string(100 + i);
+    Hold(text);
+    const Pending slow = Start(text);
+    Run(settings_.queue.short_time * 2);
+    LetGo(text);
+    ASSERT_TRUE(IsClean(slow));
+  }
+  TakeAllSlots();
+  const Pending as_large = Start("slow 3");
+  Run(settings_.queue.short_time * 5);
+  EXPECT_FALSE(as_large.IsAnswered());
+  EXPECT_EQ(telemetry_.count, 0);
+  EXPECT_TRUE(IsClean(Start("3")));
+  EXPECT_EQ(telemetry_.count, 1);
 }
 
 TEST_F(SlowScansTest, GoesOnWhereCancellingFreesNothing) {
