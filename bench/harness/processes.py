@@ -66,6 +66,17 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
+def sockets(pid: int) -> int:
+    """How many the process has open."""
+    count = 0
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        try:
+            count += os.readlink(entry.path).startswith("socket:")
+        except OSError:
+            continue
+    return count
+
+
 def tree(pid: int) -> list[int]:
     """The process and all that come from it."""
     children: dict[int, list[int]] = {}

@@ -1,6 +1,7 @@
 """What the server takes: for one large upload, for ten thousand at once, and part by part with the engine."""
 
 import resource
+import threading
 import time
 
 from harness import inputs, load, processes
@@ -12,8 +13,9 @@ KIB, MIB, GIB = 1024, 1024 * 1024, 1024 * 1024 * 1024
 
 
 def connections_possible() -> int:
-    """The server wants two descriptors for a connection, and some for itself."""
-    return min(10_000, int(resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 0.475))
+    """The server wants two descriptors for a connection, and some for itself. A few are left for those that ask for its metrics:
+    it accepts no more than it has room for."""
+    return min(10_000, int(resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 0.475)) - 10
 
 
 def large_upload(context: Context, section: Section) -> None:
@@ -31,6 +33,30 @@ def large_upload(context: Context, section: Section) -> None:
     section.aims.append(Aim(f"Growth for an upload of {size // MIB} MiB", "below 1024 KiB", f"{growth} KiB", growth < 1024))
 
 
+class Highest:
+    """The highest value of `ask()`, which is asked beside the measurement: a busy server may take its time to answer."""
+
+    def __init__(self, ask):
+        self.value = 0.0
+        self._ask, self._over = ask, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.5):
+            try:
+                self.value = max(self.value, self._ask())
+            except OSError:
+                pass
+
+
 def many_uploads(context: Context, section: Section) -> None:
     connections = context.pick(connections_possible(), min(2000, connections_possible()))
     rows = []
@@ -38,34 +64,32 @@ def many_uploads(context: Context, section: Section) -> None:
                              (60 * KIB, 8 * KIB, "60 KiB bodies"), (MIB, 20 * KIB, "1 MiB bodies")):
         context.progress.step(f"memory: {connections} connections, {what}")
         with Lazaret(context, context.work / "no-signatures", {"http.min_body_rate": "1", "jobs.max_waiting": 1_000_000}, wait_for="/healthz") as server:
-            before = processes.status_kib(server.pid, "VmRSS")
-            options = {"connections": connections, "ramp": 3, "timeout": 300, "duration": 12}
+            processes.reset_peak(server.pid)
+            before, sockets_before = processes.status_kib(server.pid, "VmRSS"), processes.sockets(server.pid)
+            options = {"connections": connections, "ramp": 6, "timeout": 300, "duration": 18}
             if body == 0:
                 generator = load.begin(context, server.url + "/healthz", get=True, expect="nothing", rate=connections / 4, **options)
             else:
                 # Submits: their bodies are taken without an engine.
                 generator = load.begin(context, server.url + "/v1/scans", body_size=body, salt=True, send_rate=rate, expect="nothing",
                                        expect_status=202, allow_status=[503], **options)
-            peak, most, spooled = before, 0, 0.0
-            while generator.poll() is None:
-                peak = max(peak, processes.status_kib(server.pid, "VmRSS"))
-                try:
-                    most = max(most, round(server.metric("lazaret_http_connections")))
-                    spooled = max(spooled, server.metric("lazaret_spool_bytes"))
-                except OSError:
-                    pass
-                time.sleep(0.25)
+            most = 0
+            with Highest(lambda: server.metric("lazaret_spool_bytes")) as spooled:
+                while generator.poll() is None:
+                    most = max(most, processes.sockets(server.pid) - sockets_before)
+                    time.sleep(0.25)
+            peak = processes.status_kib(server.pid, "VmHWM")
             result = load.end(generator)
         rows.append([what, str(most), f"{before / KIB:.0f}", f"{peak / KIB:.0f}", f"{(peak - before) / max(most, 1):.1f}",
-                     f"{spooled / MIB:.0f}", str(sum(result["allowed"].values()))])
+                     f"{spooled.value / MIB:.0f}", str(sum(result["allowed"].values()))])
         refused = sum(result["allowed"].values())
-        if body in (16 * KIB, MIB):
+        if body > 1536:
             section.aims.append(Aim(f"{most} connections uploading {body // KIB} KiB each at once, RSS without the engine", "below 256 MiB",
                                     f"{peak / KIB:.0f} MiB, {refused} refused",
-                                    peak / KIB < 256 and most >= 0.95 * connections and refused == 0))
+                                    peak / KIB < 256 and most >= 0.99 * connections and refused == 0))
     section.tables.append(Table(f"{connections} slow uploads at once, no engine",
-                                ["what", "connections seen", "before, MiB", "peak RSS, MiB", "KiB a connection", "budget taken, MiB", "503"], rows,
-                                "Contents above 64 KiB are in memory files or on the disk, which are not in the RSS; the budget is what the server itself sets aside for them."))
+                                ["what", "connections at once", "before, MiB", "peak RSS, MiB", "KiB a connection", "budget taken, MiB", "503"], rows,
+                                "Contents above 64 KiB are in memory files or on the disk, which are not in the RSS; the budget is what the server itself sets aside for them. Connections are counted as the sockets of its process."))
 
 
 def parts(context: Context, section: Section) -> None:

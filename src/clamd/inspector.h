@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "aio/gate.h"
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "clamd/file_pool.h"
 #include "clamd/finding.h"
 #include "clamd/path_walk.h"
-#include "clamd/walk_gate.h"
 #include "core/content.h"
 #include "core/telemetry.h"
 #include "service/scan_service.h"
@@ -60,7 +60,7 @@ class Inspector {
   const InspectorSettings& settings() const { return settings_; }
   // For one more connection.
   FileShare MakeFileShare() { return files_.MakeShare(); }
-  WalkGate& walks() { return walks_; }
+  aio::Gate& walks() { return walks_; }
   // By when what is begun now must be over.
   SteadyTime Deadline() const { return clock_.SteadyNow() + settings_.request_timeout; }
   const Clock& clock() const { return clock_; }
@@ -78,7 +78,7 @@ class Inspector {
   const Clock& clock_;
   Log& log_;
   Telemetry& telemetry_;
-  WalkGate walks_;
+  aio::Gate walks_;  // how many directories are walked through at once, for what all walks remember together
   std::atomic<std::size_t> under_way_ = 0;
 };
 

@@ -36,14 +36,13 @@ aio::Task<> PathScan::Walk() {
   const auto walk = files_.Keep(PathWalk(inspector_.settings().paths, command_.argument));
   path_ = walk->path();
   Step step = co_await Go(walk);
-  std::optional<WalkGate::Seat> seat;
+  std::optional<aio::Gate::Seat> seat;
   if (step.is_directory && !step.is_last) {
-    auto entered = co_await inspector_.walks().Enter(inspector_.Deadline());
-    if (entered) {
+    if (auto entered = co_await inspector_.walks().Enter(inspector_.Deadline())) {
       seat.emplace(*std::move(entered));
       step = co_await Go(walk);
     } else {
-      step = Failed(entered.error());
+      step = Failed({Errc::kOverloaded, "too many directories are being scanned"});
     }
   }
   while (step.item != nullptr) {

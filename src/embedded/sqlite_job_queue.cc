@@ -116,17 +116,15 @@ aio::Task<Result<Submitted>> SqliteJobQueue::Submit(ContentPtr content, std::opt
   const std::uint64_t size = content->size();
   const bool in_row = size <= impl.settings.inline_bytes;
   Submission submission{.content = content, .bytes = {}, .file = {}, .callback = std::move(callback)};
-  std::shared_ptr<const std::string> read;
+  // A small content that lies in a file is read when it is written, not before: many may wait for that.
+  std::optional<int> small_file;
   bool needs_file = false;
   if (in_row) {
     submission.bytes = content->InMemory();
     if (submission.bytes->size() != size) {
       const auto fd = content->Descriptor();
       if (!fd) co_return std::unexpected(fd.error());
-      auto bytes = co_await impl.pool.Run([&] { return ReadSmall(*fd, size); });
-      if (!bytes) co_return std::unexpected(bytes.error());
-      read = std::make_shared<const std::string>(*std::move(bytes));
-      submission.bytes = AsBytes(*read);
+      small_file = *fd;
     }
   } else {
     // Nothing is copied for a job that is there already.
@@ -143,8 +141,13 @@ aio::Task<Result<Submitted>> SqliteJobQueue::Submit(ContentPtr content, std::opt
       submission.file = *std::move(stored);
     }
     const auto submitted = co_await impl.writer->Run(
-        [writer = impl.writer.get(), submission, read](JobStore& jobs) -> Result<std::optional<Submitted>> {
+        [writer = impl.writer.get(), submission,
+         small_file](JobStore& jobs) mutable -> Result<std::optional<Submitted>> {
           if (auto whole = writer->CheckDamage(); !whole) return std::unexpected(whole.error());
+          if (!small_file) return jobs.Submit(submission);
+          const auto read = ReadSmall(*small_file, submission.content->size());
+          if (!read) return std::unexpected(read.error());
+          submission.bytes = AsBytes(*read);
           return jobs.Submit(submission);
         },
         Admission::kBounded, in_row ? size : 0);

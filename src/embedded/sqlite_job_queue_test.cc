@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <set>
@@ -376,6 +377,53 @@ TEST_F(SqliteJobQueueTest, RefusesToQueueMoreSubmitsThanItMay) {
     if (!submitted) ASSERT_EQ(submitted.error().code, Errc::kOverloaded);
   }
   EXPECT_TRUE(submitted) << submitted.error().what;
+}
+
+// A content that memory had no room for.
+class ContentInFile final : public Content {
+ public:
+  explicit ContentInFile(const std::string& bytes)
+      : size_(bytes.size()), digest_(Sha256::Of(AsBytes(bytes))), fd_(*MakeSealedMemoryFile(AsBytes(bytes))) {}
+  const Digest& digest() const override { return digest_; }
+  std::uint64_t size() const override { return size_; }
+  Result<int> Descriptor() override { return fd_.Get(); }
+
+ private:
+  const std::uint64_t size_;
+  const Digest digest_;
+  const UniqueFd fd_;
+};
+
+TEST_F(SqliteJobQueueTest, SmallContentsInFilesTakeNoMemoryWhileTheyWait) {
+  constexpr std::size_t kCount = 200;
+  constexpr std::size_t kSize = 60'000;
+  Open();
+  const auto allocated = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
+  std::size_t before = 0, during = 0;
+  {
+    asio::io_context io;
+    std::vector<std::future<Result<Submitted>>> submits;
+    auto other = MustConnect(File());
+    ASSERT_TRUE(other.Execute("BEGIN IMMEDIATE"));
+    before = allocated();
+    for (std::size_t i = 0; i < kCount; ++i) {
+      auto content = std::make_shared<ContentInFile>(SampleBytes(i, kSize));
+      submits.push_back(asio::co_spawn(io, queue_->Submit(std::move(content), std::nullopt), asio::use_future));
+    }
+    io.poll();
+    Await(pool_.Run([] { return 0; }));  // whoever would read them now has done so
+    io.restart();
+    io.poll();
+    during = allocated();
+    ASSERT_TRUE(other.Execute("COMMIT"));
+    io.restart();
+    io.run();
+    for (auto& submit : submits) EXPECT_TRUE(submit.get());
+  }
+  EXPECT_LT(during, before + kCount * kSize / 2);
+  const LeasedJob job = jobs_->MustTake();
+  ASSERT_TRUE(job.content);
+  ExpectWhole(**job.content, SampleBytes(0, kSize));
 }
 
 TEST_F(SqliteJobQueueTest, ClosingWritesWhatIsQueued) {

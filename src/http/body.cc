@@ -11,6 +11,19 @@
 namespace lazaret::http {
 namespace asio = boost::asio;
 
+namespace {
+
+// What the end of the input means to a body that is not complete.
+Error Ended(Error error) {
+  if (error.code == Errc::kDisconnected) error.what = "the body ended before it was complete";
+  if (error.code == Errc::kTimeout) {
+    error.what = "the body arrived too slowly (http.body_timeout, http.min_body_rate)";
+  }
+  return error;
+}
+
+}  // namespace
+
 Body::Body(const wire::RequestHead& head, net::Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times)
     : framing_(head.body),
       expects_continue_(head.expectation == wire::Expectation::kContinue),
@@ -75,22 +88,28 @@ std::optional<Result<Bytes>> Body::ReadNow() {
 aio::Task<Result<Bytes>> Body::Read() {
   for (;;) {
     if (auto now = ReadNow()) co_return *std::move(now);
-    if (!std::exchange(started_, true) && expects_continue_) {
-      start_ = std::chrono::steady_clock::now();
-      if (auto told = co_await TellToContinue(); !told) co_return std::unexpected(told.error());
-    }
-    deadline_.Set(SlowestTime());
-    if (auto more = co_await input_.More(); !more) {
-      if (more.error().code == Errc::kDisconnected) {
-        co_return Fail(Errc::kDisconnected, "the body ended before it was complete");
-      }
-      if (more.error().code == Errc::kTimeout) {
-        co_return Fail(Errc::kTimeout, "the body arrived too slowly (http.body_timeout, http.min_body_rate)");
-      }
-      co_return std::unexpected(more.error());
-    }
-    deadline_.Clear();
+    if (auto arrived = ReadArrived()) co_return *std::move(arrived);
+    if (auto waited = co_await Arrival(); !waited) co_return std::unexpected(waited.error());
   }
+}
+
+aio::Task<Result<void>> Body::Arrival() {
+  if (!std::exchange(started_, true) && expects_continue_) {
+    start_ = std::chrono::steady_clock::now();
+    if (auto told = co_await TellToContinue(); !told) co_return told;
+  }
+  deadline_.Set(SlowestTime());
+  auto arrived = co_await input_.Arrival();
+  if (!arrived) co_return std::unexpected(Ended(std::move(arrived).error()));
+  deadline_.Clear();
+  co_return arrived;
+}
+
+std::optional<Result<Bytes>> Body::ReadArrived() {
+  const auto more = input_.MoreNow();
+  if (!more) return std::nullopt;
+  if (!*more) return std::unexpected(Ended(more->error()));
+  return ReadNow();
 }
 
 void Body::Release() {

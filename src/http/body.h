@@ -39,6 +39,12 @@ class Body {
   // Read without waiting, and without a coroutine: empty, with nothing done, when Read would wait.
   std::optional<Result<Bytes>> ReadNow();
 
+  // Waits, without a read buffer, until ReadArrived has something: for who needs something else before the bytes may
+  // come in. After ReadNow was empty. Errors as of Read.
+  aio::Task<Result<void>> Arrival();
+  // What has arrived, without waiting; empty when that is nothing of the body yet. After ReadNow was empty.
+  std::optional<Result<Bytes>> ReadArrived();
+
   // Takes time that the server spent otherwise out of the client's rate.
   void Excuse(SteadyTime::duration time) {
     if (start_) *start_ += time;

@@ -22,6 +22,8 @@ namespace {
 
 // What may be read and dropped to keep a connection; beyond that a new one is cheaper.
 constexpr std::uint64_t kMostSkipped = 256 * 1024;
+// What is taken in at once before the head has been looked at: a body that comes with it may have to wait for the disk.
+constexpr std::size_t kHeadPiece = 4 * 1024;
 constexpr std::string_view kClosing = "close";
 constexpr milliseconds kLinger{2'000};
 constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
@@ -87,7 +89,7 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
       deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
-    if (auto more = co_await input_.More(); !more) {
+    if (auto more = co_await input_.More(kHeadPiece); !more) {
       // What had arrived of a head is lost with the connection.
       if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");
       co_return std::unexpected(more.error());

@@ -67,24 +67,46 @@ void Input::Unpark() {
   }
 }
 
-aio::Task<Result<void>> Input::More() {
-  for (;;) {
-    Unpark();
-    if (end_ == buffer_->size()) co_return Fail(Errc::kTooLarge, "the read buffer is full");
-    const ssize_t n = ::recv(socket_.native_handle(), buffer_->data() + end_, buffer_->size() - end_, MSG_DONTWAIT);
-    if (n > 0) {
-      end_ += static_cast<std::size_t>(n);
-      co_return Result<void>();
-    }
-    if (n == 0) co_return Fail(Errc::kDisconnected, "the client closed the connection");
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, "the connection was lost");
-    Park();
-    if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
-    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
-    if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
-    if (failed) co_return Fail(Errc::kDisconnected, "the connection was lost");
+std::optional<Result<void>> Input::MoreNow(std::size_t most) {
+  Unpark();
+  const std::size_t room = std::min(most, buffer_->size() - end_);
+  if (room == 0) return Fail(Errc::kTooLarge, "the read buffer is full");
+  ssize_t n;
+  do {
+    n = ::recv(socket_.native_handle(), buffer_->data() + end_, room, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    end_ += static_cast<std::size_t>(n);
+    return Result<void>();
   }
+  if (n == 0) return Fail(Errc::kDisconnected, "the client closed the connection");
+  if (errno != EAGAIN) return Fail(Errc::kDisconnected, "the connection was lost");
+  Park();
+  return std::nullopt;
+}
+
+Result<void> Input::AfterWait(bool failed) const {
+  if (deadline_.passed()) return Fail(Errc::kTimeout, "the client is too slow");
+  if (failed) return Fail(Errc::kDisconnected, "the connection was lost");
+  return {};
+}
+
+aio::Task<Result<void>> Input::More(std::size_t most) {
+  for (;;) {
+    if (auto now = MoreNow(most)) co_return *std::move(now);
+    if (deadline_.passed()) co_return AfterWait(false);
+    const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+    if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
+  }
+}
+
+aio::Task<Result<void>> Input::Arrival() {
+  Park();
+  char byte;
+  if (::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) co_return Result<void>();
+  if (deadline_.passed()) co_return AfterWait(false);
+  const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
+  co_return AfterWait(static_cast<bool>(failed));
 }
 
 aio::Task<> Input::UntilClosed() {

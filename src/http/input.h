@@ -59,9 +59,13 @@ class Input {
   std::string_view buffered() const;
   void Consume(std::size_t bytes);
 
-  // Waits until more has arrived. kDisconnected at the end of the stream, kTimeout when the connection's deadline
-  // passed, kTooLarge when the buffer is full of unconsumed bytes.
-  aio::Task<Result<void>> More();
+  // Waits until more has arrived and takes in up to `most` bytes of it. kDisconnected at the end of the stream,
+  // kTimeout when the connection's deadline passed, kTooLarge when the buffer is full of unconsumed bytes.
+  aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
+  // More without waiting, and without a coroutine: empty when nothing has arrived.
+  std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
+  // Waits, without a buffer, until there is something for MoreNow; kTimeout and kDisconnected as above.
+  aio::Task<Result<void>> Arrival();
   // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
   void Park();
   // The user whose process is at the other end of a Unix socket (SO_PEERCRED, unix(7)); empty for any other.
@@ -71,6 +75,7 @@ class Input {
 
  private:
   void Unpark();
+  Result<void> AfterWait(bool failed) const;
 
   net::Socket& socket_;
   net::BufferPool& buffers_;

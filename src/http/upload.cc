@@ -29,10 +29,8 @@ std::string Combined(const wire::RequestHead& head, std::string_view name) {
   return value;
 }
 
-// Thousands of slow clients may wait for the disk at once: not with a read buffer each for the little that has come.
-aio::Task<Result<void>> AppendToFile(SpoolWriter& writer, Bytes bytes, Body& body) {
-  constexpr std::size_t kLittle = 16 * 1024;
-  if (bytes.size() > kLittle) co_return co_await writer.Append(bytes);
+// What had come before it could be known that it has to wait for the disk: little, for which no read buffer is kept.
+aio::Task<Result<void>> AppendWithoutTurn(SpoolWriter& writer, Bytes bytes, Body& body) {
   const std::vector<std::byte> copy(bytes.begin(), bytes.end());
   body.Release();
   co_return co_await writer.Append(copy);
@@ -89,17 +87,54 @@ Result<std::optional<Digest>> Upload::ClaimedDigest(const Exchange& exchange) {
   return *digest;
 }
 
+std::optional<Result<Upload::Piece>> Upload::ReadNow(Body& body) {
+  const auto bytes = body.ReadNow();
+  if (!bytes) return std::nullopt;
+  if (!*bytes) return std::unexpected(bytes->error());
+  return Piece{**bytes, std::nullopt};
+}
+
+template <class MayNeedTurn>
+aio::Task<Result<Upload::Piece>> Upload::Read(Body& body, MayNeedTurn may_need_turn) const {
+  for (;;) {
+    std::optional<DiskTurn> turn;
+    if (may_need_turn()) {
+      if (auto arrived = co_await body.Arrival(); !arrived) co_return std::unexpected(arrived.error());
+      const SteadyTime before = clock_.SteadyNow();
+      auto taken = co_await spool_.TakeTurn();
+      if (!taken) co_return std::unexpected(taken.error());
+      turn.emplace(*std::move(taken));
+      body.Excuse(clock_.SteadyNow() - before);
+    }
+    if (auto bytes = body.ReadArrived()) {
+      if (!*bytes) co_return std::unexpected(bytes->error());
+      co_return Piece{**bytes, std::move(turn)};
+    }
+    turn.reset();
+    if (auto arrived = co_await body.Arrival(); !arrived) co_return std::unexpected(arrived.error());
+  }
+}
+
 aio::Task<std::expected<ContentPtr, Response>> Upload::ReceiveFile(Exchange& exchange,
                                                                    std::optional<Digest> claimed) const {
   const SteadyTime start = clock_.SteadyNow();
   SpoolWriter writer = spool_.NewWriter(exchange.body.length());
   for (;;) {
-    auto bytes = exchange.body.ReadNow();
-    if (!bytes) bytes = co_await exchange.body.Read();
-    if (!*bytes) co_return std::unexpected(RefuseBody(bytes->error()));
-    if ((*bytes)->empty()) break;
-    auto appended = writer.AppendNow(**bytes);
-    if (!appended) appended = co_await AppendToFile(writer, **bytes, exchange.body);
+    auto piece = ReadNow(exchange.body);
+    if (!piece) piece.emplace(co_await Read(exchange.body, [&] { return writer.MayNeedTurn(); }));
+    if (!*piece) co_return std::unexpected(RefuseBody(piece->error()));
+    const auto& [bytes, turn] = **piece;
+    if (bytes.empty()) break;
+    auto appended = writer.AppendNow(bytes);
+    if (!appended) {
+      const SteadyTime before = clock_.SteadyNow();
+      if (turn) {
+        appended = co_await writer.Append(bytes, &*turn);
+      } else {
+        appended = co_await AppendWithoutTurn(writer, bytes, exchange.body);
+      }
+      exchange.body.Excuse(clock_.SteadyNow() - before);
+    }
     if (!*appended) co_return std::unexpected(RefuseBody(appended->error()));
   }
   telemetry_.OnSpooled(clock_.SteadyNow() - start, writer.size());
@@ -140,12 +175,16 @@ class Upload::FormReader {
   FormReader(const Upload& upload, Exchange& exchange, FormSink& sink)
       : upload_(upload), exchange_(exchange), sink_(sink) {}
 
-  aio::Task<std::optional<Response>> On(wire::MultipartEvent event) {
+  // `turn` is that of the piece which the event comes from; it is given back when something else is waited for.
+  aio::Task<std::optional<Response>> On(wire::MultipartEvent event, std::optional<DiskTurn>& turn) {
     if (auto* begin = std::get_if<wire::PartBegin>(&event)) co_return OnBegin(std::move(*begin));
-    if (const auto* data = std::get_if<wire::PartData>(&event)) co_return co_await OnData(data->bytes);
-    if (std::holds_alternative<wire::PartEnd>(event)) co_return co_await OnEnd();
+    if (const auto* data = std::get_if<wire::PartData>(&event)) {
+      co_return co_await OnData(data->bytes, turn ? &*turn : nullptr);
+    }
+    if (std::holds_alternative<wire::PartEnd>(event)) co_return co_await OnEnd(turn);
     co_return std::nullopt;
   }
+  bool MayNeedTurn() const { return writer_ ? writer_->MayNeedTurn() : upload_.spool_.MayNeedTurn(); }
   std::size_t files() const { return files_; }
 
  private:
@@ -164,9 +203,11 @@ class Upload::FormReader {
     return std::nullopt;
   }
 
-  aio::Task<std::optional<Response>> OnData(Bytes bytes) {
+  aio::Task<std::optional<Response>> OnData(Bytes bytes, const DiskTurn* turn) {
     if (writer_) {
-      auto appended = co_await writer_->Append(bytes);
+      const SteadyTime before = upload_.clock_.SteadyNow();
+      auto appended = co_await writer_->Append(bytes, turn);
+      exchange_.body.Excuse(upload_.clock_.SteadyNow() - before);
       if (!appended) co_return upload_.RefuseBody(appended.error());
     } else if (field_) {
       if (field_->size() + bytes.size() > kMaxFieldBytes) {
@@ -178,7 +219,7 @@ class Upload::FormReader {
     co_return std::nullopt;
   }
 
-  aio::Task<std::optional<Response>> OnEnd() {
+  aio::Task<std::optional<Response>> OnEnd(std::optional<DiskTurn>& turn) {
     if (field_) {
       auto answer = sink_.OnField(name_, *std::exchange(field_, std::nullopt));
       if (answer) answer->close = true;
@@ -190,6 +231,7 @@ class Upload::FormReader {
     auto content = writer_->Finish();
     writer_.reset();
     if (!content) co_return upload_.RefuseBody(content.error());
+    turn.reset();
     const SteadyTime before = upload_.clock_.SteadyNow();
     auto answer = co_await sink_.OnFile(std::move(name_), *std::move(content));
     if (answer) answer->close = true;
@@ -214,17 +256,25 @@ aio::Task<std::optional<Response>> Upload::ReceiveForm(Exchange& exchange, std::
   FormReader reader(*this, exchange, sink);
   std::uint64_t received = 0;
   for (;;) {
-    const auto bytes = co_await exchange.body.Read();
-    if (!bytes) co_return RefuseBody(bytes.error());
-    if (bytes->empty()) break;
-    received += bytes->size();
+    auto piece = ReadNow(exchange.body);
+    if (!piece) piece.emplace(co_await Read(exchange.body, [&] { return reader.MayNeedTurn(); }));
+    if (!*piece) co_return RefuseBody(piece->error());
+    auto& [bytes, turn] = **piece;
+    if (bytes.empty()) break;
+    received += bytes.size();
     if (received > MaxFormBytes()) co_return RefuseBody(FormTooLarge());
-    parser.Feed(*bytes);
+    std::vector<std::byte> copy;
+    if (!turn && reader.MayNeedTurn()) {
+      copy.assign(bytes.begin(), bytes.end());
+      exchange.body.Release();
+      bytes = copy;
+    }
+    parser.Feed(bytes);
     for (;;) {
       auto event = parser.Next();
       if (!event) co_return RefuseBody(event.error());
       if (!*event) break;
-      if (auto answer = co_await reader.On(**std::move(event))) co_return answer;
+      if (auto answer = co_await reader.On(**std::move(event), turn)) co_return answer;
     }
   }
   if (auto finished = parser.Finish(); !finished) co_return RefuseBody(finished.error());

@@ -62,6 +62,17 @@ class Upload {
 
  private:
   class FormReader;
+  // Bytes of a body, empty at its end, and the turn at the disk that they may need.
+  struct Piece {
+    Bytes bytes;
+    std::optional<DiskTurn> turn;
+  };
+  // A piece that is here already, without waiting and without a coroutine.
+  static std::optional<Result<Piece>> ReadNow(Body& body);
+  // The next piece when there is none here. One that may have to go to the disk is read only when it is its turn there:
+  // thousands of clients may wait for that at once, and not with a read buffer each.
+  template <class MayNeedTurn>
+  aio::Task<Result<Piece>> Read(Body& body, MayNeedTurn may_need_turn) const;
   std::uint64_t MaxFormBytes() const;
   Error FormTooLarge() const;
 

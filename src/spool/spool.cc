@@ -25,6 +25,10 @@ constexpr std::uint64_t kMemoryStep = 64 * 1024;
 constexpr std::uint64_t kMiddleStep = 1024 * 1024;
 constexpr std::uint64_t kDiskStep = 16 * 1024 * 1024;
 
+// On their way to the disk at a time, of 64 KiB at most: more than the threads there can take on, and 4 MiB in all.
+constexpr std::size_t kTurns = 64;
+constexpr std::uint64_t kPiece = 64 * 1024;
+
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step * step; }
 
 std::uint64_t MemoryFor(std::uint64_t size) { return RoundUp(size, size <= kSmallBytes ? kSmallStep : kMemoryStep); }
@@ -106,7 +110,8 @@ Spool::Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool
       pool_(pool),
       memory_(settings_.memory_budget),
       disk_(settings_.disk_budget),
-      files_(settings_.max_files) {}
+      files_(settings_.max_files),
+      turns_(kTurns) {}
 
 Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::BlockingPool& disk) {
   std::error_code failed;
@@ -147,13 +152,23 @@ std::uint64_t Spool::DiskFor(std::uint64_t size) const {
   return RoundUp(size, size <= kDiskStep ? kMiddleStep : kDiskStep);
 }
 
-SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) {
-  SpoolWriter writer(*this, expected_size.value_or(0) > settings_.memory_file_size);
-  writer.memory_ = memory_.Open();
-  writer.disk_ = disk_.Open();
-  writer.a_file_ = files_.Open();
-  return writer;
+SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) { return SpoolWriter(*this, expected_size); }
+
+aio::Task<Result<DiskTurn>> Spool::TakeTurn() {
+  auto turn = co_await turns_.Enter(SteadyTime::max());
+  if (!turn) co_return Fail(Errc::kCancelled, "cancelled while waiting for the disk");
+  co_return *std::move(turn);
 }
+
+bool Spool::MayNeedTurn() const { return !memory_.HasRoomFor(MemoryFor(kPiece)); }
+
+SpoolWriter::SpoolWriter(Spool& spool, std::optional<std::uint64_t> expected_size)
+    : spool_(&spool),
+      expected_size_(expected_size),
+      to_file_(expected_size.value_or(0) > spool.settings_.memory_file_size),
+      memory_(spool.memory_.Open()),
+      disk_(spool.disk_.Open()),
+      a_file_(spool.files_.Open()) {}
 
 SpoolWriter::~SpoolWriter() {
   if (file_) CloseInBackground(spool_->pool_, std::move(file_));
@@ -170,9 +185,17 @@ std::optional<Result<void>> SpoolWriter::AppendNow(Bytes bytes) {
   return AppendToMemory(bytes);
 }
 
-aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes) {
+bool SpoolWriter::MayNeedTurn() const {
+  std::uint64_t size = size_ + kPiece;
+  if (expected_size_) size = std::clamp(*expected_size_, size_, size);
+  if (to_file_ || size > spool_->settings_.memory_file_size) return true;
+  const std::uint64_t memory = MemoryFor(size);
+  return memory > memory_.bytes() && !spool_->memory_.HasRoomFor(memory - memory_.bytes());
+}
+
+aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes, const DiskTurn* turn) {
   if (auto done = AppendNow(bytes)) co_return *std::move(done);
-  co_return co_await AppendToFile(bytes);
+  co_return co_await AppendToFile(bytes, turn);
 }
 
 Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
@@ -201,7 +224,13 @@ Result<void> SpoolWriter::MoveToMemoryFile() {
   return written;
 }
 
-aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
+aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes, const DiskTurn* turn) {
+  std::optional<DiskTurn> own;
+  if (turn == nullptr) {
+    auto taken = co_await spool_->TakeTurn();
+    if (!taken) co_return std::unexpected(taken.error());
+    own.emplace(*std::move(taken));
+  }
   const std::uint64_t new_size = size_ + bytes.size();
   if (!disk_.GrowTo(spool_->DiskFor(new_size))) co_return std::unexpected(DiskFull(*spool_));
   if (!a_file_.GrowTo(1)) co_return std::unexpected(TooManyFiles(*spool_));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aio/blocking_pool.h"
+#include "aio/gate.h"
 #include "aio/task.h"
 #include "base/digest.h"
 #include "base/result.h"
@@ -28,6 +29,10 @@ struct SpoolSettings {
 
 class SpoolWriter;
 
+// Lets one piece of a content go to the disk. Few are given out at a time, in the order of asking, so that what is on
+// its way to the disk takes little memory however many contents wait for it.
+using DiskTurn = aio::Gate::Seat;
+
 // Makes writers and holds their budgets. Thread-safe; it and its pool outlive the writers and their contents.
 class Spool {
  public:
@@ -41,6 +46,11 @@ class Spool {
 
   // `expected_size` chooses the right place from the start; a wrong one only costs time.
   SpoolWriter NewWriter(std::optional<std::uint64_t> expected_size);
+
+  // kCancelled when the caller is. Whoever takes its turn before the piece is read needs no memory while it waits.
+  aio::Task<Result<DiskTurn>> TakeTurn();
+  // Whether the next piece of a content that begins now may have to go to the disk.
+  bool MayNeedTurn() const;
 
   std::uint64_t memory_used() const { return memory_.used(); }
   std::uint64_t disk_used() const { return disk_.used(); }
@@ -58,6 +68,7 @@ class Spool {
   Budget memory_;
   Budget disk_;
   Budget files_;
+  aio::Gate turns_;
 };
 
 // Takes in one content, piece by piece: counts, hashes and stores it in constant memory. One task at a time.
@@ -68,10 +79,14 @@ class SpoolWriter {
   ~SpoolWriter();
 
   // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget for files
-  // or the disk is full. After an error the writer can only be dropped.
-  aio::Task<Result<void>> Append(Bytes bytes);
+  // or the disk is full, kCancelled. After an error the writer can only be dropped. Without a `turn` it waits for one
+  // of its own when it needs one.
+  aio::Task<Result<void>> Append(Bytes bytes, const DiskTurn* turn = nullptr);
   // Append without suspending, and without a coroutine: empty, with nothing taken in, when it belongs into a file.
   std::optional<Result<void>> AppendNow(Bytes bytes);
+
+  // Whether the next piece, of at most 64 KiB, may need a turn at the disk.
+  bool MayNeedTurn() const;
 
   // The content that is complete now. Call once.
   Result<ContentPtr> Finish();
@@ -80,13 +95,14 @@ class SpoolWriter {
 
  private:
   friend class Spool;
-  SpoolWriter(Spool& spool, bool in_file) : spool_(&spool), to_file_(in_file) {}
+  SpoolWriter(Spool& spool, std::optional<std::uint64_t> expected_size);
 
   Result<void> AppendToMemory(Bytes bytes);
-  aio::Task<Result<void>> AppendToFile(Bytes bytes);
+  aio::Task<Result<void>> AppendToFile(Bytes bytes, const DiskTurn* turn);
   Result<void> MoveToMemoryFile();
 
   Spool* spool_;
+  std::optional<std::uint64_t> expected_size_;
   bool to_file_;
   Sha256 hasher_;
   std::uint64_t size_ = 0;

@@ -11,6 +11,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <algorithm>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -166,6 +168,67 @@ TEST_F(SpoolTest, GoesToTheDiskWhenTheMemoryBudgetIsUsedUp) {
   ASSERT_TRUE(moved);
   EXPECT_EQ(ReadAll(*(*moved)->Descriptor()), Pattern(60 << 10) + "x" + Pattern(4 << 10));
   EXPECT_EQ((*moved)->digest(), Sha256::Of(AsBytes(Pattern(60 << 10) + "x" + Pattern(4 << 10))));
+}
+
+TEST_F(SpoolTest, OnlySoManyPiecesGoToTheDiskAtOnce) {
+  settings_.memory_budget = 0;
+  Open();
+  asio::io_context io;
+  // co_spawn wants something with a default.
+  const auto take = [](Spool& spool) -> aio::Task<std::unique_ptr<DiskTurn>> {
+    co_return std::make_unique<DiskTurn>(*co_await spool.TakeTurn());
+  };
+  std::vector<std::future<std::unique_ptr<DiskTurn>>> turns;
+  const auto count_given = [&] {
+    io.restart();
+    io.poll();
+    return std::ranges::count_if(turns,
+                                 [](auto& turn) { return turn.wait_for(seconds(0)) == std::future_status::ready; });
+  };
+  for (int i = 0; i < 100; ++i) turns.push_back(asio::co_spawn(io, take(*spool_), asio::use_future));
+  EXPECT_EQ(count_given(), 64);
+  SpoolWriter writer = spool_->NewWriter({});
+  auto without = asio::co_spawn(io, writer.Append(AsBytes("x")), asio::use_future);
+  {
+    const auto given = turns.front().get();
+    turns.erase(turns.begin());
+    EXPECT_EQ(count_given(), 63);
+    SpoolWriter another = spool_->NewWriter({});
+    auto with = asio::co_spawn(io, another.Append(AsBytes("x"), given.get()), asio::use_future);
+    io.restart();
+    while (with.wait_for(seconds(0)) != std::future_status::ready) io.run_one();
+    EXPECT_TRUE(with.get());
+    EXPECT_EQ(without.wait_for(seconds(0)), std::future_status::timeout);
+  }
+  EXPECT_EQ(count_given(), 64) << "the turn went on to the next";
+  for (auto& turn : turns) {
+    io.restart();
+    while (turn.wait_for(seconds(0)) != std::future_status::ready) io.run_one();
+    turn.get().reset();
+  }
+  io.restart();
+  io.run();
+  EXPECT_TRUE(without.get());
+}
+
+TEST_F(SpoolTest, SaysWhetherTheNextPieceMayNeedATurn) {
+  settings_.memory_budget = 256 << 10;
+  settings_.memory_file_size = 192 << 10;
+  Open();
+  EXPECT_FALSE(spool_->MayNeedTurn());
+  EXPECT_TRUE(spool_->NewWriter(settings_.memory_file_size + 1).MayNeedTurn()) << "it goes into a file";
+  SpoolWriter writer = spool_->NewWriter(settings_.memory_file_size);
+  SpoolWriter unknown = spool_->NewWriter({});
+  ASSERT_TRUE(Append(writer, Pattern(130 << 10)));
+  EXPECT_FALSE(writer.MayNeedTurn()) << "it is known where it ends";
+  EXPECT_FALSE(unknown.MayNeedTurn());
+  ASSERT_TRUE(Append(unknown, Pattern(60 << 10)));
+  EXPECT_TRUE(spool_->MayNeedTurn()) << "no 64 KiB are left of the budget";
+  EXPECT_TRUE(unknown.MayNeedTurn());
+  EXPECT_FALSE(writer.MayNeedTurn()) << "what it has of the budget is enough";
+  EXPECT_FALSE(spool_->NewWriter(100).MayNeedTurn()) << "and so is what is left, for little";
+  SpoolWriter one_more = spool_->NewWriter({});
+  EXPECT_TRUE(one_more.MayNeedTurn());
 }
 
 TEST_F(SpoolTest, HoldsOnlySoManyFiles) {
