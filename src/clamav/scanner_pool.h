@@ -58,6 +58,7 @@ class ScannerPool final : public Engine {
   EngineInfoPtr Current() const override;
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.slots; }
+  bool EndsCancelledScans() const override { return true; }
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   Counts counts() const;  // any thread

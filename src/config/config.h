@@ -129,6 +129,7 @@ struct Config {
   struct Queue {
     std::uint64_t max_waiting = 10'000;
     std::uint64_t small_size = kMiB;
+    milliseconds short_time{250};
     milliseconds max_wait = seconds(60);
     friend bool operator==(const Queue&, const Queue&) = default;
   };

@@ -151,6 +151,9 @@ constexpr std::array kFields = {
           "Scans that may wait for a scanner; beyond it requests are refused with 503."},
     Field{"queue.small_size", "", Kind::kSize, +[](C& c) { return &c.queue.small_size; }, 0, 4 * kGiB,
           "Contents up to this size count as short scans, which do not wait behind long ones."},
+    Field{"queue.short_time", "", Kind::kDuration, +[](C& c) { return &c.queue.short_time; }, 10, kHour,
+          "A scan that takes longer counts as a long one, whatever its size: short ones pass it, and where it is in "
+          "their way it is stopped and started again later."},
     Field{"queue.max_wait", "", Kind::kDuration, +[](C& c) { return &c.queue.max_wait; }, 100, kHour,
           "How long a request waits for a scanner before it is refused with 503."},
 

@@ -34,6 +34,8 @@ class Telemetry {
   virtual void OnCacheWriteFailed() {}
   virtual void OnScan(std::chrono::duration<double> /*in_engine*/, std::uint64_t /*bytes*/) {}
   virtual void OnCoalesced() {}
+  // A scan that was expected to be short was stopped, to be started again later.
+  virtual void OnGaveWay() {}
   virtual void OnRefused(std::string_view /*static why*/) {}
   // From the first to the last byte of one upload.
   virtual void OnSpooled(std::chrono::duration<double> /*took*/, std::uint64_t /*bytes*/) {}

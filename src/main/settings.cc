@@ -207,7 +207,8 @@ CachePolicy MakeCachePolicy(const config::Config& config) {
 ScanServiceSettings MakeServiceSettings(const config::Config& config) {
   return {.queue = {.max_waiting = config.queue.max_waiting,
                     .max_wait = config.queue.max_wait,
-                    .small_size = config.queue.small_size},
+                    .small_size = config.queue.small_size,
+                    .short_time = config.queue.short_time},
           // Workers keep to it; who waits for them waits as long as the client does.
           .scan_deadline = config.EngineInUse() == config::EngineKind::kWorkers ? config.http.request_timeout
                                                                                 : config.engine.deadline,

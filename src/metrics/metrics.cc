@@ -175,6 +175,10 @@ struct Metrics::Series {
   Counter& coalesced = Counters(registry, "lazaret_coalesced_requests_total",
                                 "Requests that waited for a running scan of the same content.")
                            .Add({});
+  Counter& gave_way = Counters(registry, "lazaret_scans_given_way_total",
+                               "Scans of small contents that took long and were stopped, to be started again later, so "
+                               "that short ones could go.")
+                          .Add({});
   CounterFamily& refused_family =
       Counters(registry, "lazaret_refused_requests_total", "Requests refused because a limit was reached.");
   Histogram& spool_duration =
@@ -188,8 +192,9 @@ struct Metrics::Series {
       Counters(registry, "lazaret_zygote_restarts_total", "Zygotes started again after one ended by itself.").Add({});
   CounterFamily& signature_family =
       Counters(registry, "lazaret_signature_changes_total", "What became of changes of the signatures.");
-  CounterFamily& job_family = Counters(
-      registry, "lazaret_jobs_total", "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
+  CounterFamily& job_family =
+      Counters(registry, "lazaret_jobs_total",
+               "What became of submits and jobs; lost: begun again after a worker had vanished with it.");
   CounterFamily& delivery_family = Counters(registry, "lazaret_callbacks_total", "Attempts to call back.");
 
   std::vector<std::unique_ptr<Route>> routes;  // the last one is "other"
@@ -295,6 +300,7 @@ void Metrics::OnScan(std::chrono::duration<double> in_engine, std::uint64_t byte
 }
 
 void Metrics::OnCoalesced() { series_->coalesced.Increment(); }
+void Metrics::OnGaveWay() { series_->gave_way.Increment(); }
 
 void Metrics::OnRefused(std::string_view why) {
   auto found = std::ranges::find(series_->refusals, why, [](const auto& r) -> std::string_view { return r.first; });

@@ -54,6 +54,7 @@ class Metrics final : public Telemetry {
   void OnCacheWriteFailed() override;
   void OnScan(std::chrono::duration<double> in_engine, std::uint64_t bytes) override;
   void OnCoalesced() override;
+  void OnGaveWay() override;
   void OnRefused(std::string_view why) override;
   void OnSpooled(std::chrono::duration<double> took, std::uint64_t bytes) override;
   void OnScannerStarted() override;

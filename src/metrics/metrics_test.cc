@@ -93,6 +93,7 @@ TEST(Metrics, HasEveryKnownSeriesFromTheStart) {
            "clamav_scan_duration_seconds_count",
            "lazaret_scanned_bytes_total",
            "lazaret_coalesced_requests_total",
+           "lazaret_scans_given_way_total",
            R"(lazaret_refused_requests_total{why="queue-full"})",
            R"(lazaret_refused_requests_total{why="memory"})",
            R"(lazaret_refused_requests_total{why="other"})",
@@ -128,6 +129,7 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   metrics.OnScan(Time(0.3), 1000);
   metrics.OnScan(Time(400), 24);
   metrics.OnCoalesced();
+  for (int i = 0; i < 2; ++i) metrics.OnGaveWay();
   metrics.OnRefused("memory");
   metrics.OnSpooled(Time(0.5), 77);
   metrics.OnScannerStarted();
@@ -169,6 +171,7 @@ TEST(Metrics, CountsEachEventInItsSeries) {
   }
   EXPECT_EQ(take("lazaret_scanned_bytes_total"), 1024);
   EXPECT_EQ(take("lazaret_coalesced_requests_total"), 1);
+  EXPECT_EQ(take("lazaret_scans_given_way_total"), 2);
   EXPECT_EQ(take(R"(lazaret_refused_requests_total{why="memory"})"), 1);
   EXPECT_EQ(take("lazaret_spool_duration_seconds_count"), 1);
   EXPECT_EQ(take("lazaret_spool_duration_seconds_sum"), 0.5);

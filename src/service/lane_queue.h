@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace lazaret {
 
@@ -13,7 +15,10 @@ namespace lazaret {
 // so that they go on under any load, but they get no more than half of the slots then: their scans may be slow.
 // Contents are short or long. Both share the ordinary slots, oldest first within a kind; while both wait, every fifth
 // start is a long one, so that neither starves. An urgent short one may use the express slot besides when long or
-// queued ones hold all ordinary slots, a queued short one when long ones do: it never waits for them to end.
+// queued ones hold all ordinary slots, a queued short one when long ones do: it never waits for them to end. The
+// smallest goes first there, since it is the least likely to keep the slot for long; the others go on by age in the
+// ordinary ones. Short is a guess. One that turns out to be long counts as long from then on; where that leaves more
+// long ones running than there are ordinary slots, one of them has to give way to short ones that wait.
 class LaneQueue {
  public:
   using Ticket = std::uint64_t;
@@ -21,7 +26,9 @@ class LaneQueue {
   LaneQueue(std::size_t ordinary_slots, std::size_t express_slots)
       : ordinary_slots_(ordinary_slots), express_slots_(express_slots) {}
 
-  Ticket Add(bool is_short, bool is_urgent = true);
+  Ticket Add(bool is_short, bool is_urgent = true, std::uint64_t size = 0);
+  // Lets a ticket that gave way wait again, among the long ones and with the age it has.
+  void AddAgain(Ticket ticket, bool is_urgent);
   // Makes a ticket urgent that was not; it keeps its age. Those that have started, and unknown ones, are ignored.
   void Promote(Ticket ticket);
   // Takes back a ticket that has not started. Unknown ones are ignored.
@@ -30,6 +37,11 @@ class LaneQueue {
   std::optional<Ticket> StartNext();
   // `is_urgent` as it was when it started.
   void Done(bool is_short, bool is_urgent = true);
+  // A short one that runs turns out to be long. `is_urgent` as it was when it started.
+  void Demote(bool is_urgent);
+  // The size of the smallest short one that would start now if a demoted one gave way; an urgent one does so only for
+  // urgent ones. Empty when nothing waits for that.
+  std::optional<std::uint64_t> SmallestHeldUp(bool is_urgent) const;
 
   // Urgent ones.
   std::size_t waiting(bool is_short) const { return is_short ? urgent_.shorts.size() : urgent_.longs.size(); }
@@ -40,19 +52,36 @@ class LaneQueue {
 
   // In the order in which they came.
   using Lane = std::set<Ticket>;
+  // The same by size, too.
+  class ShortLane {
+   public:
+    bool empty() const { return by_age_.empty(); }
+    std::size_t size() const { return by_age_.size(); }
+    std::uint64_t smallest() const { return by_size_.begin()->first; }
+    void Add(Ticket ticket, std::uint64_t size);
+    // The size it was added with; empty when it is not there.
+    std::optional<std::uint64_t> Remove(Ticket ticket);
+    Ticket TakeOldest();
+    Ticket TakeSmallest();
+
+   private:
+    std::map<Ticket, std::uint64_t> by_age_;
+    std::set<std::pair<std::uint64_t, Ticket>> by_size_;
+  };
   struct Lanes {
     bool IsEmpty() const { return shorts.empty() && longs.empty(); }
     std::size_t running() const { return shorts_running + longs_running; }
-    std::optional<Ticket> StartShort();
+    std::optional<Ticket> StartSmallest();
     std::optional<Ticket> Start();
 
-    Lane shorts;
+    ShortLane shorts;
     Lane longs;
     std::size_t shorts_running = 0;
     std::size_t longs_running = 0;
     int shorts_in_a_row = 0;
   };
 
+  std::size_t longs_running() const { return urgent_.longs_running + queued_.longs_running; }
   std::optional<Ticket> StartOrdinary();
   std::optional<Ticket> StartExpress();
 

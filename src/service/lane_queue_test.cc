@@ -44,6 +44,26 @@ TEST(LaneQueue, ShortOnesPassLongOnesThatHoldEverySlot) {
   EXPECT_FALSE(queue.StartNext()) << "one at a time";
 }
 
+TEST(LaneQueue, TheSmallestGoesFirstInTheExpressSlotAndTheOldestElsewhere) {
+  LaneQueue queue(1, 1);
+  queue.Add(kLong);
+  queue.StartNext();
+  const auto oldest = queue.Add(kShort, true, 300);
+  const auto queued = queue.Add(kShort, false, 10);
+  const auto smallest = queue.Add(kShort, true, 20);
+  const auto as_small = queue.Add(kShort, true, 20);
+  EXPECT_EQ(queue.StartNext(), smallest);
+  queue.Done(kShort);
+  queue.Done(kLong);
+  EXPECT_EQ(queue.StartNext(), oldest);
+  queue.Done(kShort);
+  queue.Promote(queued);
+  queue.Add(kLong);
+  queue.Remove(as_small);
+  EXPECT_EQ(queue.StartNext(), queued);
+  EXPECT_EQ(queue.waiting(kShort), 0u);
+}
+
 TEST(LaneQueue, ExpressSlotStaysFreeWhileShortOnesShareTheOrdinarySlots) {
   LaneQueue queue(2, 1);
   for (int i = 0; i < 3; ++i) queue.Add(kShort);
@@ -181,6 +201,91 @@ TEST(LaneQueue, QueuedLongOnesAreNotStarvedByUrgentLongOnes) {
     queue.Done(kLong, last != queued);
   }
   EXPECT_EQ(last, queued);
+}
+
+// Two ordinary slots and the express slot, each with a short one that turned out to be long.
+class LaneQueueOfSlowOnes : public testing::Test {
+ protected:
+  explicit LaneQueueOfSlowOnes(bool are_urgent = true) {
+    for (int i = 0; i < 3; ++i) {
+      tickets_.push_back(queue_.Add(kShort, are_urgent));
+      EXPECT_EQ(queue_.StartNext(), tickets_.back());
+      queue_.Demote(are_urgent);
+    }
+  }
+
+  LaneQueue queue_{2, 1};
+  std::vector<LaneQueue::Ticket> tickets_;
+};
+
+class LaneQueueOfSlowQueuedOnes : public LaneQueueOfSlowOnes {
+ protected:
+  LaneQueueOfSlowQueuedOnes() : LaneQueueOfSlowOnes(false) {}
+};
+
+TEST(LaneQueue, ShortOnesPassShortOnesThatTurnOutToBeLong) {
+  LaneQueue queue(2, 1);
+  queue.Add(kShort);
+  queue.Add(kShort);
+  queue.StartNext();
+  queue.StartNext();
+  const auto third = queue.Add(kShort);
+  EXPECT_FALSE(queue.StartNext());
+  queue.Demote(true);
+  EXPECT_FALSE(queue.StartNext()) << "the other one is about to end";
+  queue.Demote(true);
+  EXPECT_FALSE(queue.SmallestHeldUp(true)) << "there is the express slot";
+  EXPECT_EQ(queue.StartNext(), third);
+  queue.Done(kShort);
+  queue.Done(kLong);
+  queue.Done(kLong);
+  EXPECT_EQ(queue.running(), 0u);
+}
+
+TEST_F(LaneQueueOfSlowOnes, GiveWayToShortOnesOnly) {
+  EXPECT_FALSE(queue_.SmallestHeldUp(true)) << "nobody waits";
+  queue_.Add(kLong);
+  EXPECT_FALSE(queue_.SmallestHeldUp(true));
+  queue_.Add(kShort, true, 70);
+  queue_.Add(kShort, true, 60);
+  queue_.Add(kShort, false, 50);
+  EXPECT_EQ(queue_.SmallestHeldUp(true), 60u);
+  EXPECT_EQ(queue_.SmallestHeldUp(false), 60u);
+}
+
+TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayToQueuedOnes) {
+  queue_.Add(kShort, false);
+  EXPECT_FALSE(queue_.SmallestHeldUp(true)) << "somebody waits for it";
+  EXPECT_TRUE(queue_.SmallestHeldUp(false));
+}
+
+TEST_F(LaneQueueOfSlowOnes, DoNotGiveWayOnceASlotIsFree) {
+  queue_.Add(kShort);
+  queue_.Done(kLong);
+  EXPECT_FALSE(queue_.SmallestHeldUp(true));
+}
+
+TEST_F(LaneQueueOfSlowOnes, GoOnAmongTheLongOnesWithTheirAge) {
+  queue_.Add(kLong);
+  const auto quick = queue_.Add(kShort);
+  queue_.Done(kLong);
+  queue_.AddAgain(tickets_.back(), true);
+  EXPECT_EQ(queue_.StartNext(), quick);
+  queue_.Done(kShort);
+  EXPECT_FALSE(queue_.StartNext()) << "the express slot is not for long ones";
+  queue_.Done(kLong);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back()) << "before the long one that came later";
+}
+
+TEST_F(LaneQueueOfSlowQueuedOnes, GiveWayToQueuedAndUrgentOnes) {
+  queue_.Add(kShort, false);
+  EXPECT_TRUE(queue_.SmallestHeldUp(false));
+  queue_.Done(kLong, false);
+  queue_.AddAgain(tickets_.back(), false);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back() + 1);
+  queue_.Done(kShort, false);
+  queue_.Done(kLong, false);
+  EXPECT_EQ(queue_.StartNext(), tickets_.back());
 }
 
 }  // namespace

@@ -68,9 +68,11 @@ class FakeClaims final : public ScanClaims {
 class ScanClaimsTest : public testing::Test {
  protected:
   struct Node {
-    explicit Node(ScanClaimsTest& test)
-        : service({.queue = {.max_waiting = 10}, .sharing = CacheSharing::kFleet}, engine, test.cache_, board,
-                  test.io_.get_executor(), test.clock_, test.log_, telemetry, &test.claims_) {}
+    explicit Node(ScanClaimsTest& test, std::size_t slots = 1)
+        : engine(slots),
+          service({.queue = {.max_waiting = 10, .short_time = milliseconds(10)}, .sharing = CacheSharing::kFleet},
+                  engine, test.cache_, board, test.io_.get_executor(), test.clock_, test.log_, telemetry,
+                  &test.claims_) {}
     HeldEngine engine;
     DoneBoard board;
     Telemetry telemetry;
@@ -218,6 +220,26 @@ TEST_F(ScanClaimsTest, AnotherTakesOverWhenTheHolderGivesUp) {
   ASSERT_TRUE(answer);
   EXPECT_FALSE(answer->cached);
   EXPECT_EQ(nodes_[1].engine.started.size(), 1u);
+}
+
+TEST_F(ScanClaimsTest, AnotherTakesOverWhenTheScanOfTheHolderGivesWay) {
+  Node& busy = nodes_.emplace_back(*this, 2);
+  AddNodes(1);
+  busy.engine.held = {DigestOf("slow 1"), DigestOf("slow 2")};
+  const Pending first = Start(busy, "slow 1");
+  ASSERT_TRUE(RunUntil([&] { return busy.engine.running == 1; }));
+  const Pending second = Start(busy, "slow 2");
+  ASSERT_TRUE(RunUntil([&] { return busy.engine.running == 2; }));
+  nodes_.back().engine.released = true;
+  const Pending elsewhere = Start(nodes_.back(), "slow 2");
+  const int asked = claims_.asked;
+  ASSERT_TRUE(RunUntil([&] { return claims_.asked >= asked + 2; }));
+  EXPECT_FALSE(elsewhere.answer->has_value());
+  EXPECT_TRUE(Wait(Start(busy, "quick")));
+  EXPECT_FALSE(Wait(elsewhere).value().cached);
+  busy.engine.held.clear();
+  EXPECT_TRUE(Wait(first));
+  EXPECT_TRUE(Wait(second).value().cached);
 }
 
 TEST_F(ScanClaimsTest, AnotherTakesOverWhenTheEngineOfTheHolderFails) {

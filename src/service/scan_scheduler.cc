@@ -8,29 +8,53 @@
 
 #include <fmt/format.h>
 
+#include "aio/deadline.h"
+
 namespace lazaret {
 namespace asio = boost::asio;
 
-ScanScheduler::ScanScheduler(std::size_t slots, SchedulerSettings settings, const Clock& clock)
+namespace {
+
+// Of the last scan in a mean.
+constexpr double kWeight = 0.05;
+
+}  // namespace
+
+ScanScheduler::ScanScheduler(std::size_t slots, bool can_give_way, SchedulerSettings settings, const Clock& clock)
     : settings_(settings),
       ordinary_slots_(slots > 1 ? slots - 1 : 1),
+      can_give_way_(can_give_way),
       clock_(clock),
       queue_(ordinary_slots_, slots > 1 ? 1 : 0) {}
 
 ScanScheduler::Slot::~Slot() {
-  if (scheduler_ != nullptr) scheduler_->Release(is_short_, started_as_, start_);
+  if (scheduler_ != nullptr) scheduler_->Release(run_);
+}
+
+aio::Task<> ScanScheduler::Slot::ToGiveWay() {
+  co_await aio::SleepUntil(run_->start + scheduler_->settings_.short_time);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) co_return;
+  run_->until_giving_way = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, SteadyTime::max());
+  scheduler_->CountAsLong(*run_);
+  co_await run_->until_giving_way->async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) {
+    co_return Fail(Errc::kCancelled, "nobody waits for this scan any more");
+  }
   const bool is_urgent = claim.urgency == Urgency::kUrgent;
-  if (is_urgent && IsFull(claim.size)) {
+  if (is_urgent && !claim.gave_way && IsFull(claim.size)) {
     co_return Fail(Errc::kOverloaded, fmt::format("{} scans are waiting already (queue.max_waiting)", waiting()));
   }
-  const bool is_short = IsShort(claim.size);
+  const bool is_short = IsShort(claim.size) && !claim.gave_way;
   const SteadyTime now = clock_.SteadyNow();
   const auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
                                                           is_urgent ? now + settings_.max_wait : SteadyTime::max());
-  const LaneQueue::Ticket ticket = queue_.Add(is_short, is_urgent);
+  const LaneQueue::Ticket ticket = claim.gave_way ? *claim.gave_way : queue_.Add(is_short, is_urgent, claim.size);
+  if (claim.gave_way) queue_.AddAgain(ticket, is_urgent);
   claim.ticket = ticket;
   waiters_.emplace(ticket, Waiter{timer, now, &claim});
   StartWaiting();
@@ -42,7 +66,8 @@ aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
                                                   settings_.max_wait.count() / 1000));
   }
   // From here on the slot gives itself back, also when the caller was cancelled meanwhile.
-  co_return Slot(this, is_short, claim.started_as, clock_.SteadyNow());
+  runs_.push_back({.claim = &claim, .ticket = ticket, .is_short = is_short, .start = clock_.SteadyNow()});
+  co_return Slot(this, std::prev(runs_.end()));
 }
 
 void ScanScheduler::Promote(Claim& claim) {
@@ -61,7 +86,33 @@ void ScanScheduler::StartWaiting() {
     claim.started_as = claim.urgency;
     waiters_.erase(waiter);
   }
+  if (can_give_way_) LetOneGiveWay();
   Publish();
+}
+
+void ScanScheduler::CountAsLong(Run& run) {
+  queue_.Demote(run.claim->started_as == Urgency::kUrgent);
+  run.is_short = false;
+  long_share_ += (1 - long_share_) * kWeight;
+  StartWaiting();
+}
+
+// Whether something waits for it that is likely to be quicker: nothing is gained when one slow scan makes room for
+// another.
+bool ScanScheduler::IsInTheWay(const Run& run) const {
+  if (run.until_giving_way == nullptr) return false;
+  const auto waiting = queue_.SmallestHeldUp(run.claim->urgency == Urgency::kUrgent);
+  return waiting && (long_share_ < 0.5 || *waiting <= run.claim->size / 4);
+}
+
+// The youngest, which has the least to lose; one at a time, since there is one express slot.
+void ScanScheduler::LetOneGiveWay() {
+  if (std::ranges::any_of(runs_, &Run::gives_way)) return;
+  const auto run = std::ranges::find_if(runs_.rbegin(), runs_.rend(), [this](const Run& r) { return IsInTheWay(r); });
+  if (run == runs_.rend()) return;
+  run->gives_way = true;
+  run->claim->gave_way = run->ticket;
+  run->until_giving_way->expires_at(SteadyTime::min());
 }
 
 void ScanScheduler::Forget(LaneQueue::Ticket ticket) {
@@ -72,10 +123,14 @@ void ScanScheduler::Forget(LaneQueue::Ticket ticket) {
   Publish();
 }
 
-void ScanScheduler::Release(bool is_short, Urgency started_as, SteadyTime start) {
-  const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - start).count();
-  mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * 0.05;
-  queue_.Done(is_short, started_as == Urgency::kUrgent);
+void ScanScheduler::Release(std::list<Run>::iterator run) {
+  if (!run->gives_way) {
+    const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - run->start).count();
+    mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * kWeight;
+  }
+  if (run->is_short) long_share_ -= long_share_ * kWeight;
+  queue_.Done(run->is_short, run->claim->started_as == Urgency::kUrgent);
+  runs_.erase(run);
   StartWaiting();
 }
 

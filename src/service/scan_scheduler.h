@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,7 +21,8 @@ namespace lazaret {
 struct SchedulerSettings {
   std::size_t max_waiting = 10'000;        // short scans that wait for a slot, and as many long ones; more are refused
   milliseconds max_wait{60'000};           // a scan that waited this long is given up
-  std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are short
+  std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are expected to be short
+  milliseconds short_time{250};            // a scan that runs for longer is long, whatever its size
 };
 
 // Whether somebody waits for a scan, or it was queued for later (LaneQueue).
@@ -28,41 +30,46 @@ enum class Urgency { kUrgent, kQueued };
 
 // The bounded queue in front of the engine. One executor, but for what is marked otherwise.
 class ScanScheduler {
+  struct Run;
+
  public:
-  // One scan's wish for a slot; outlives Acquire.
+  // One scan's wish for a slot; outlives Acquire and the slot.
   struct Claim {
     std::uint64_t size = 0;  // of the content, bytes
     Urgency urgency = Urgency::kUrgent;
     std::optional<LaneQueue::Ticket> ticket = std::nullopt;  // while it waits
     Urgency started_as = Urgency::kUrgent;
+    std::optional<LaneQueue::Ticket> gave_way = std::nullopt;  // it was started, with this ticket, and is to be again
   };
 
   // The right to run one scan; given back when it goes.
   class Slot {
    public:
-    Slot(Slot&& other) noexcept
-        : scheduler_(std::exchange(other.scheduler_, nullptr)),
-          is_short_(other.is_short_),
-          started_as_(other.started_as_),
-          start_(other.start_) {}
+    Slot(Slot&& other) noexcept : scheduler_(std::exchange(other.scheduler_, nullptr)), run_(other.run_) {}
     Slot& operator=(Slot&&) = delete;
     ~Slot();
 
+    // Whether the scan is expected to be short.
+    bool is_short() const { return run_->is_short; }
+    bool gives_way() const { return run_->gives_way; }
+    // To be awaited beside a scan that is expected to be short. When that has run for short_time it counts as long;
+    // returns when it has to give way to short ones: cancel it then, give the slot back and acquire one again with the
+    // same claim. Returns at once when the caller is cancelled.
+    aio::Task<> ToGiveWay();
+
    private:
     friend class ScanScheduler;
-    Slot(ScanScheduler* scheduler, bool is_short, Urgency started_as, SteadyTime start)
-        : scheduler_(scheduler), is_short_(is_short), started_as_(started_as), start_(start) {}
+    Slot(ScanScheduler* scheduler, std::list<Run>::iterator run) : scheduler_(scheduler), run_(run) {}
     ScanScheduler* scheduler_;
-    bool is_short_;
-    Urgency started_as_;
-    SteadyTime start_;
+    std::list<Run>::iterator run_;
   };
 
   // `slots` is what the engine can do at once; with two or more, one of them is the express slot (see LaneQueue).
-  ScanScheduler(std::size_t slots, SchedulerSettings settings, const Clock& clock);
+  // `can_give_way`: Engine::EndsCancelledScans.
+  ScanScheduler(std::size_t slots, bool can_give_way, SchedulerSettings settings, const Clock& clock);
 
-  // Waits for its turn. An urgent claim is kOverloaded when too many wait already or the turn does not come in time; a
-  // queued one waits as long as it takes: whoever makes them bounds their number.
+  // Waits for its turn. An urgent claim, unless it gave way, is kOverloaded when too many wait already or the turn does
+  // not come in time; a queued one waits as long as it takes: whoever makes them bounds their number.
   aio::Task<Result<Slot>> Acquire(Claim& claim);
   // Somebody waits for this scan now.
   void Promote(Claim& claim);
@@ -80,6 +87,15 @@ class ScanScheduler {
   const SchedulerSettings& settings() const { return settings_; }
 
  private:
+  struct Run {
+    Claim* claim;
+    LaneQueue::Ticket ticket;
+    bool is_short;
+    SteadyTime start;
+    // Of one that was expected to be short and is not: to be expired when it has to give way.
+    std::shared_ptr<boost::asio::steady_timer> until_giving_way = nullptr;
+    bool gives_way = false;
+  };
   struct Waiter {
     std::shared_ptr<boost::asio::steady_timer> timer;
     SteadyTime since;
@@ -88,14 +104,20 @@ class ScanScheduler {
   bool IsShort(std::uint64_t size) const { return size <= settings_.small_size; }
   void StartWaiting();
   void Forget(LaneQueue::Ticket ticket);
-  void Release(bool is_short, Urgency started_as, SteadyTime start);
+  void CountAsLong(Run& run);
+  void LetOneGiveWay();
+  bool IsInTheWay(const Run& run) const;
+  void Release(std::list<Run>::iterator run);
   void Publish();
 
   const SchedulerSettings settings_;
   const std::size_t ordinary_slots_;
+  const bool can_give_way_;
   const Clock& clock_;
   LaneQueue queue_;
   std::map<LaneQueue::Ticket, Waiter> waiters_;
+  std::list<Run> runs_;    // in the order in which they started
+  double long_share_ = 0;  // of the scans that were expected to be short, those that were not; the last ones count most
   std::atomic<double> mean_scan_ms_ = 50;
   std::atomic<std::size_t> short_waiting_ = 0;
   std::atomic<std::size_t> long_waiting_ = 0;

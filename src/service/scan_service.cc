@@ -1,12 +1,16 @@
 #include "service/scan_service.h"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "aio/caught.h"
 #include "aio/deadline.h"
 #include "base/exception.h"
 
@@ -18,6 +22,8 @@ namespace {
 // Between two questions whether another node has a verdict, growing.
 constexpr milliseconds kFirstPause{20};
 constexpr milliseconds kLongestPause{250};
+
+constexpr std::string_view kEnded = "the scan was ended before it had a verdict";
 
 }  // namespace
 
@@ -64,7 +70,7 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       clock_(clock),
       log_(log),
       telemetry_(telemetry),
-      scheduler_(engine.Slots(), settings.queue, clock),
+      scheduler_(engine.Slots(), engine.EndsCancelledScans(), settings.queue, clock),
       tasks_(engine_executor_,
              [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }),
       claims_(claims),
@@ -288,7 +294,7 @@ aio::Task<> ScanService::Fly(FlightPtr flight) {
     Flight& flight;
     ~Landing() {
       flight.node_claim.reset();
-      service.Land(flight, Fail(Errc::kUnavailable, "the scan was ended before it had a verdict"));
+      service.Land(flight, Fail(Errc::kUnavailable, std::string(kEnded)));
     }
   } landing{*this, *flight};
 
@@ -309,6 +315,17 @@ aio::Task<Result<VerdictPtr>> ScanService::Judge(Flight& flight) {
     co_return known;
   }
   if (engine_.Current() == nullptr) co_return Fail(Errc::kUnavailable, engine_.NotReadyReason());
+  for (;;) {
+    Result<VerdictPtr> verdict = co_await JudgeInSlot(flight);
+    if (!verdict || *verdict != nullptr) co_return verdict;
+    // It gave way, and another node that has a slot may scan it.
+    flight.scanning = false;
+    flight.node_claim.reset();
+    telemetry_.OnGaveWay();
+  }
+}
+
+aio::Task<Result<VerdictPtr>> ScanService::JudgeInSlot(Flight& flight) {
   // Asked with the slot in hand: what waits for a slot here is free for any node that has one.
   std::optional<Result<ScanScheduler::Slot>> slot(co_await scheduler_.Acquire(flight.claim));
   if (!*slot) co_return std::unexpected(slot->error());
@@ -325,7 +342,7 @@ aio::Task<Result<VerdictPtr>> ScanService::Judge(Flight& flight) {
     flight.from_cache = true;
     co_return std::move(turn.verdict);
   }
-  co_return co_await ScanNow(flight);
+  co_return co_await ScanNow(flight, **slot);
 }
 
 aio::Task<ScanService::Turn> ScanService::AskForTurn(Flight& flight) {
@@ -356,18 +373,37 @@ aio::Task<ScanService::Turn> ScanService::WaitForTurn(Flight& flight) {
   }
 }
 
-aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight) {
+aio::Task<std::optional<Result<Verdict>>> ScanService::AskEngine(ContentPtr content, ScanScheduler::Slot& slot) {
+  auto scan = engine_.Scan(std::move(content), clock_.SteadyNow() + settings_.scan_deadline);
+  if (!slot.is_short()) co_return co_await std::move(scan);
+  using namespace asio::experimental::awaitable_operators;
+  auto first = co_await (aio::Caught(std::move(scan)) || slot.ToGiveWay());
+  if (first.index() == 0) {
+    Result<Result<Verdict>>& scanned = std::get<0>(first);
+    co_return scanned ? *std::move(scanned) : std::unexpected(std::move(scanned).error());
+  }
+  if (slot.gives_way()) co_return std::nullopt;
+  co_return Fail(Errc::kUnavailable, std::string(kEnded));
+}
+
+aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight, ScanScheduler::Slot& slot) {
   flight.scanning = true;
-  auto verdict = co_await engine_.Scan(flight.content, clock_.SteadyNow() + settings_.scan_deadline);
-  if (!verdict) co_return std::unexpected(verdict.error());
-  const ScanRecord& record = verdict->record();
+  auto asked = co_await AskEngine(flight.content, slot);
+  if (!asked) co_return VerdictPtr();
+  if (!*asked) {
+    const Error& error = asked->error();
+    if (error.code == Errc::kInternal) log_.Error("scan failed", {{"id", flight.digest.Hex()}, {"error", error.what}});
+    co_return std::unexpected(error);
+  }
+  Verdict& verdict = **asked;
+  const ScanRecord& record = verdict.record();
   telemetry_.OnScan(std::chrono::duration<double, std::milli>(record.scan_ms), record.size);
   log_.Info("scan", {{"id", flight.digest.Hex()},
                      {"size", record.size},
-                     {"verdict", ToString(verdict->kind())},
-                     {"reason", verdict->kind() == VerdictKind::kUnscannable ? ToString(verdict->reason()) : "-"},
+                     {"verdict", ToString(verdict.kind())},
+                     {"reason", verdict.kind() == VerdictKind::kUnscannable ? ToString(verdict.reason()) : "-"},
                      {"ms", record.scan_ms}});
-  co_return std::make_shared<const Verdict>(*std::move(verdict));
+  co_return std::make_shared<const Verdict>(std::move(verdict));
 }
 
 aio::Task<> ScanService::Remember(Digest digest, VerdictPtr verdict) {

@@ -155,7 +155,12 @@ class ScanService {
   void Land(Flight& flight, Result<VerdictPtr> unless_set);
   aio::Task<> Fly(FlightPtr flight);
   aio::Task<Result<VerdictPtr>> Judge(Flight& flight);
-  aio::Task<Result<VerdictPtr>> ScanNow(Flight& flight);
+  // Null when its scan gave way to short ones.
+  aio::Task<Result<VerdictPtr>> JudgeInSlot(Flight& flight);
+  // The verdict of a scan in `slot`; null when the scan gave way to short ones.
+  aio::Task<Result<VerdictPtr>> ScanNow(Flight& flight, ScanScheduler::Slot& slot);
+  // What the engine says; empty when the scan gave way.
+  aio::Task<std::optional<Result<Verdict>>> AskEngine(ContentPtr content, ScanScheduler::Slot& slot);
   aio::Task<Turn> AskForTurn(Flight& flight);
   aio::Task<Turn> WaitForTurn(Flight& flight);
   aio::Task<> Remember(Digest digest, VerdictPtr verdict);

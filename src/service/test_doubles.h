@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,17 +50,22 @@ class TextContent final : public Content {
 // An engine whose scans end when the test says so.
 class HeldEngine final : public Engine {
  public:
+  explicit HeldEngine(std::size_t slots_at_once = 1) : slots(slots_at_once) {}
+
   EngineInfoPtr Current() const override { return info; }
   std::string NotReadyReason() const override { return "not ready"; }
   std::size_t Slots() const override { return slots; }
+  bool EndsCancelledScans() const override { return ends_cancelled_scans; }
 
-  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime) override {
+  aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override {
     started.push_back(content->digest());
+    deadlines.push_back(deadline);
+    if (throws) throw std::runtime_error("as told");
     struct Ending {
       int& running;
       ~Ending() { --running; }
     } ending{++running};
-    while (!released) {
+    while (!released || held.contains(content->digest())) {
       boost::asio::steady_timer pause(co_await boost::asio::this_coro::executor, milliseconds(1));
       co_await pause.async_wait(boost::asio::use_awaitable);
     }
@@ -71,12 +78,16 @@ class HeldEngine final : public Engine {
   }
 
   EngineInfoPtr info = MakeEngineInfo("set 1");
-  std::size_t slots = 1;
+  std::size_t slots;
+  bool ends_cancelled_scans = true;
   bool released = true;
+  std::set<Digest> held;  // these are not, whatever `released` is
   std::optional<Error> failure;
   Reason reason = Reason::kNone;         // why contents are unscannable,
   std::size_t failing_scans = SIZE_MAX;  // in so many first scans
+  bool throws = false;
   std::vector<Digest> started;
+  std::vector<SteadyTime> deadlines;  // theirs
   int running = 0;
 };
 

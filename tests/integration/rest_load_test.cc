@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kCancelled = "lazaret_scanners_ended_total{cause=\"cancelled\"}";
 constexpr const char* kScans = "lazaret_scan_duration_seconds_count";
+constexpr const char* kGaveWay = "lazaret_scans_given_way_total";
 constexpr const char* kCoalesced = "lazaret_coalesced_requests_total";
 
 class RestLoad : public ServerTest {
@@ -20,7 +21,12 @@ class RestLoad : public ServerTest {
     EXPECT_TRUE(connection.Send(MakeRequest("POST", "/v1/scan", {}, content)));
     return connection;
   }
-  // Keeps the only scanner for small contents busy until the connection is reset.
+  // One scanner for small contents, however long each of them takes.
+  void StartWithOneScanner(std::vector<std::string> arguments = {}) {
+    arguments.insert(arguments.end(), {"--scanners", "1", "--set", "queue.short_time=1h"});
+    StartWithHooks(std::move(arguments));
+  }
+  // Keeps that busy until the connection is reset.
   HttpConnection Block() const {
     HttpConnection connection = Send(Hook("hang"));
     EXPECT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
@@ -29,7 +35,7 @@ class RestLoad : public ServerTest {
 };
 
 TEST_F(RestLoad, ScansWhatManySendAtOnceOnlyOnce) {
-  StartWithHooks({"--scanners", "1"});
+  StartWithOneScanner();
   HttpConnection blocker = Block();
   std::vector<HttpConnection> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(Send(EicarWithPrefix(1)));
@@ -40,8 +46,25 @@ TEST_F(RestLoad, ScansWhatManySendAtOnceOnlyOnce) {
   EXPECT_EQ(Metric(kScans), 1);
 }
 
+TEST_F(RestLoad, SmallContentsThatTakeLongDoNotHoldUpOthers) {
+  StartWithHooks({"--scanners", "1", "--set", "engine.deadline=1h"});
+  HttpConnection first = Send(Hook("hang", 1));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
+  EXPECT_THAT(Post(port(), "/v1/scan", EicarWithPrefix(1)), HasVerdict("infected")) << "by the express slot";
+  HttpConnection second = Send(Hook("hang", 2));
+  ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 2));
+  EXPECT_EQ(Metric(kGaveWay), 0);
+  EXPECT_THAT(Post(port(), "/v1/scan", EicarWithPrefix(2)), HasVerdict("infected"));
+  EXPECT_EQ(Metric(kGaveWay), 1);
+  EXPECT_EQ(StatusOf(Hook("hang", 1)), "scanning");
+  EXPECT_EQ(StatusOf(Hook("hang", 2)), "queued") << "it is to be scanned again";
+  first.Reset();
+  EXPECT_TRUE(StatusBecomes(Hook("hang", 2), "scanning"));
+  EXPECT_EQ(Metric("lazaret_scanners_ended_total{cause=\"crashed\"}"), 0);
+}
+
 TEST_F(RestLoad, EndsAScanThatNobodyWaitsForAnyMore) {
-  StartWithHooks({"--scanners", "1"});
+  StartWithOneScanner();
   for (const bool reset : {false, true}) {
     HttpConnection client = Block();
     const double before = Metric(kCancelled);
@@ -59,7 +82,7 @@ TEST_F(RestLoad, EndsAScanThatNobodyWaitsForAnyMore) {
 }
 
 TEST_F(RestLoad, NoticesThatAClientLeavesBehindAPipelinedRequest) {
-  StartWithHooks({"--scanners", "1"});
+  StartWithOneScanner();
   HttpConnection client(port());
   ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", {}, Hook("hang"))));
   ASSERT_TRUE(MetricBecomes("lazaret_scanners{state=\"busy\"}", 1));
@@ -70,7 +93,7 @@ TEST_F(RestLoad, NoticesThatAClientLeavesBehindAPipelinedRequest) {
 }
 
 TEST_F(RestLoad, ScansOnForTheOthersWhenOneLeaves) {
-  StartWithHooks({"--scanners", "1"});
+  StartWithOneScanner();
   HttpConnection blocker = Block();
   HttpConnection first = Send(EicarWithPrefix(1));
   ASSERT_TRUE(StatusBecomes(EicarWithPrefix(1), "queued"));
@@ -86,7 +109,7 @@ TEST_F(RestLoad, ScansOnForTheOthersWhenOneLeaves) {
 }
 
 TEST_F(RestLoad, ForgetsAFormWhoseClientLeaves) {
-  StartWithHooks({"--scanners", "1"});
+  StartWithOneScanner();
   HttpConnection client(port());
   ASSERT_TRUE(client.Send(MakeRequest("POST", "/v1/scan", MultipartHeaders(),
                                       MakeMultipart({{"a", "a", Hook("hang", 1)}, {"b", "b", Hook("hang", 2)}}))));
@@ -101,7 +124,7 @@ TEST_F(RestLoad, ForgetsAFormWhoseClientLeaves) {
 }
 
 TEST_F(RestLoad, RefusesWhatWouldWaitBehindTooMany) {
-  StartWithHooks({"--scanners", "1", "--set", "queue.max_waiting=2", "--set", "http.body_timeout=1h"});
+  StartWithOneScanner({"--set", "queue.max_waiting=2", "--set", "http.body_timeout=1h"});
   ASSERT_THAT(Post(port(), "/v1/scan", "known"), HasVerdict("clean"));
   HttpConnection blocker = Block();
   HttpConnection first = Send(EicarWithPrefix(1));
@@ -135,7 +158,7 @@ TEST_F(RestLoad, RefusesWhatWouldWaitBehindTooMany) {
 }
 
 TEST_F(RestLoad, GivesUpOnAScanThatWaitsTooLong) {
-  StartWithHooks({"--scanners", "1", "--set", "queue.max_wait=200ms"});
+  StartWithOneScanner({"--set", "queue.max_wait=200ms"});
   HttpConnection blocker = Block();
   const auto refused = Post(port(), "/v1/scan", EicarWithPrefix(1));
   ASSERT_THAT(refused, IsProblem(503, "overloaded"));
@@ -144,7 +167,7 @@ TEST_F(RestLoad, GivesUpOnAScanThatWaitsTooLong) {
 }
 
 TEST_F(RestLoad, GivesUpOnARequestThatTakesTooLong) {
-  StartWithHooks({"--scanners", "1", "--set", "http.request_timeout=200ms"});
+  StartWithOneScanner({"--set", "http.request_timeout=200ms"});
   const auto late = Post(port(), "/v1/scan", Hook("hang"));
   ASSERT_THAT(late, IsProblem(504, "deadline-passed"));
   EXPECT_TRUE(late->Find("Retry-After"));

@@ -1,0 +1,246 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "service/scan_service.h"
+#include "service/test_doubles.h"
+
+namespace lazaret {
+namespace {
+
+namespace asio = boost::asio;
+using testing::ElementsAre;
+
+class GaveWayCounter final : public Telemetry {
+ public:
+  void OnGaveWay() override { ++count; }
+  int count = 0;
+};
+
+// One ordinary slot and the express slot, and contents that are small but take long.
+class SlowScansTest : public testing::Test {
+ protected:
+  struct Pending {
+    std::shared_ptr<asio::cancellation_signal> cancel = std::make_shared<asio::cancellation_signal>();
+    std::shared_ptr<std::optional<Result<Answer>>> answer = std::make_shared<std::optional<Result<Answer>>>();
+    bool IsAnswered() const { return answer->has_value(); }
+  };
+
+  SlowScansTest() {
+    engine_.slots = 2;
+    settings_.queue.short_time = milliseconds(10);
+    settings_.queue.small_size = 20;
+  }
+
+  // Also after a test that failed.
+  void TearDown() override {
+    engine_.held.clear();
+    asio::co_spawn(io_, service().Drain(SteadyTime::min()), asio::detached);
+    io_.restart();
+    io_.run();
+  }
+
+  ScanService& service() {
+    if (!service_) service_.emplace(settings_, engine_, cache_, board_, io_.get_executor(), clock_, log_, telemetry_);
+    return *service_;
+  }
+
+  void Hold(const std::string& text) { engine_.held.insert(DigestOf(text)); }
+  void LetGo(const std::string& text) { engine_.held.erase(DigestOf(text)); }
+
+  Pending Start(const std::string& text, Urgency urgency = Urgency::kUrgent) {
+    Pending pending;
+    asio::co_spawn(
+        io_, service().Scan(std::make_shared<TextContent>(text), SteadyTime::max(), urgency),
+        asio::bind_cancellation_slot(pending.cancel->slot(), [signal = pending.cancel, answer = pending.answer](
+                                                                 std::exception_ptr, Result<Answer> result) {
+          answer->emplace(std::move(result));
+        }));
+    return pending;
+  }
+  template <class Condition>
+  bool RunUntil(Condition holds) {
+    const auto end = std::chrono::steady_clock::now() + seconds(30);
+    while (!holds() && std::chrono::steady_clock::now() < end) Run(milliseconds(2));
+    return holds();
+  }
+  void Run(milliseconds time) {
+    io_.restart();
+    io_.run_for(time);
+  }
+  bool IsClean(const Pending& pending) {
+    if (!RunUntil([&] { return pending.IsAnswered(); })) return false;
+    const Result<Answer>& answer = **pending.answer;
+    return answer && answer->kind() == VerdictKind::kClean;
+  }
+  bool HaveStarted(std::size_t scans) {
+    return RunUntil([&] { return engine_.started.size() >= scans; });
+  }
+  ScanStatus StatusOf(const std::string& text) {
+    auto state = asio::co_spawn(io_, service().Find(DigestOf(text)), asio::use_future);
+    while (state.wait_for(seconds(0)) != std::future_status::ready) Run(milliseconds(1));
+    return state.get()->status;
+  }
+  // "slow 1" in the ordinary slot, "slow 2" in the express slot, both of them known to be long.
+  void TakeAllSlots() {
+    const std::size_t before = engine_.started.size();
+    for (const std::string text : {"slow 1", "slow 2"}) {
+      Hold(text);
+      slow_.push_back(Start(text));
+      ASSERT_TRUE(HaveStarted(before + slow_.size()));
+    }
+  }
+
+  asio::io_context io_;
+  SystemClock clock_;
+  Log log_{LogFormat::kText, LogLevel::kError};
+  GaveWayCounter telemetry_;
+  HeldEngine engine_;
+  MapCache cache_;
+  DoneBoard board_;
+  ScanServiceSettings settings_;
+  std::optional<ScanService> service_;
+  std::vector<Pending> slow_;
+};
+
+TEST_F(SlowScansTest, AQuickOnePassesASlowOneThatGoesOn) {
+  Hold("slow");
+  const Pending slow = Start("slow");
+  ASSERT_TRUE(HaveStarted(1));
+  EXPECT_TRUE(IsClean(Start("quick")));
+  EXPECT_EQ(engine_.running, 1);
+  LetGo("slow");
+  EXPECT_TRUE(IsClean(slow));
+  EXPECT_THAT(engine_.started, ElementsAre(DigestOf("slow"), DigestOf("quick")));
+  EXPECT_EQ(telemetry_.count, 0);
+}
+
+TEST_F(SlowScansTest, TheYoungestGivesWayAndIsScannedAgain) {
+  TakeAllSlots();
+  const Pending same = Start("slow 2");
+  EXPECT_TRUE(IsClean(Start("quick")));
+  EXPECT_EQ(telemetry_.count, 1);
+  EXPECT_EQ(StatusOf("slow 1"), ScanStatus::kScanning);
+  EXPECT_EQ(StatusOf("slow 2"), ScanStatus::kQueued);
+  EXPECT_FALSE(slow_[1].IsAnswered());
+  LetGo("slow 1");
+  EXPECT_TRUE(IsClean(slow_[0]));
+  ASSERT_TRUE(HaveStarted(4));
+  EXPECT_EQ(StatusOf("slow 2"), ScanStatus::kScanning);
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(slow_[1]));
+  EXPECT_TRUE(IsClean(same)) << "whoever shares the scan goes on waiting, too";
+  EXPECT_THAT(engine_.started,
+              ElementsAre(DigestOf("slow 1"), DigestOf("slow 2"), DigestOf("quick"), DigestOf("slow 2")));
+  EXPECT_GE(engine_.deadlines[3] - engine_.deadlines[1], settings_.queue.short_time) << "with all of its time";
+}
+
+TEST_F(SlowScansTest, NoneGivesWayTwice) {
+  TakeAllSlots();
+  EXPECT_TRUE(IsClean(Start("quick")));
+  LetGo("slow 1");
+  EXPECT_TRUE(IsClean(slow_[0]));
+  ASSERT_TRUE(HaveStarted(4));
+  Hold("slow 3");
+  const Pending third = Start("slow 3");
+  ASSERT_TRUE(HaveStarted(5));
+  EXPECT_TRUE(IsClean(Start("quick too")));
+  EXPECT_EQ(StatusOf("slow 2"), ScanStatus::kScanning);
+  EXPECT_EQ(StatusOf("slow 3"), ScanStatus::kQueued);
+  EXPECT_EQ(telemetry_.count, 2);
+}
+
+TEST_F(SlowScansTest, GoesOnWhileNothingShortWaits) {
+  TakeAllSlots();
+  const Pending large = Start("a content of more than twenty bytes");
+  Run(settings_.queue.short_time * 5);
+  EXPECT_EQ(engine_.running, 2);
+  EXPECT_EQ(telemetry_.count, 0);
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(slow_[1]));
+}
+
+TEST_F(SlowScansTest, WhereMostAreSlowOnlyMuchSmallerOnesAreMadeRoomFor) {
+  for (int i = 0; i < 30; ++i) {
+    const std::string text = "slow " + std::to_string(100 + i);
+    Hold(text);
+    const Pending slow = Start(text);
+    Run(settings_.queue.short_time * 2);
+    LetGo(text);
+    ASSERT_TRUE(IsClean(slow));
+  }
+  TakeAllSlots();
+  const Pending as_large = Start("slow 3");
+  Run(settings_.queue.short_time * 5);
+  EXPECT_FALSE(as_large.IsAnswered());
+  EXPECT_EQ(telemetry_.count, 0);
+  EXPECT_TRUE(IsClean(Start("3")));
+  EXPECT_EQ(telemetry_.count, 1);
+}
+
+TEST_F(SlowScansTest, GoesOnWhereCancellingFreesNothing) {
+  engine_.ends_cancelled_scans = false;
+  TakeAllSlots();
+  const Pending quick = Start("quick");
+  Run(settings_.queue.short_time * 5);
+  EXPECT_FALSE(quick.IsAnswered());
+  EXPECT_EQ(engine_.running, 2);
+  LetGo("slow 1");
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(quick));
+  EXPECT_EQ(engine_.started.size(), 3u);
+}
+
+TEST_F(SlowScansTest, OneThatIsWaitedForDoesNotGiveWayToAQueuedOne) {
+  TakeAllSlots();
+  const Pending queued = Start("quick", Urgency::kQueued);
+  Run(settings_.queue.short_time * 5);
+  EXPECT_EQ(telemetry_.count, 0);
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(queued));
+}
+
+TEST_F(SlowScansTest, OneThatGaveWayIsNotRefusedWhereTooManyWait) {
+  settings_.queue.max_waiting = 1;
+  TakeAllSlots();
+  const Pending large = Start("a content of more than twenty bytes");
+  EXPECT_TRUE(IsClean(Start("quick")));
+  ASSERT_EQ(telemetry_.count, 1);
+  LetGo("slow 1");
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(slow_[1]));
+  EXPECT_TRUE(IsClean(large));
+}
+
+TEST_F(SlowScansTest, OneThatGaveWayCanBeLeft) {
+  TakeAllSlots();
+  EXPECT_TRUE(IsClean(Start("quick")));
+  ASSERT_EQ(StatusOf("slow 2"), ScanStatus::kQueued);
+  slow_[1].cancel->emit(asio::cancellation_type::terminal);
+  EXPECT_TRUE(RunUntil([&] { return service().Status().waiting == 0; }));
+  LetGo("slow 1");
+  EXPECT_TRUE(IsClean(slow_[0]));
+  EXPECT_TRUE(IsClean(Start("quick too"))) << "its slot is free";
+}
+
+TEST_F(SlowScansTest, AnExceptionOfTheEngineIsAnError) {
+  engine_.throws = true;
+  const Pending pending = Start("a");
+  ASSERT_TRUE(RunUntil([&] { return pending.IsAnswered(); }));
+  ASSERT_FALSE(*pending.answer->operator->());
+  EXPECT_EQ((*pending.answer)->error().code, Errc::kInternal);
+}
+
+}  // namespace
+}  // namespace lazaret
