@@ -27,6 +27,13 @@ std::optional<std::uint64_t> Body::length() const {
   return length_;
 }
 
+std::optional<Bytes> Body::Arrived() const {
+  if (started_ || framing_ != wire::BodyFraming::kLength) return std::nullopt;
+  const Bytes arrived = AsBytes(input_.buffered());
+  if (arrived.size() < left_) return std::nullopt;
+  return arrived.first(left_);
+}
+
 aio::Task<Result<void>> Body::TellToContinue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
   deadline_.Set(std::chrono::steady_clock::now() + times_.stall);
@@ -80,14 +87,17 @@ aio::Task<Result<Bytes>> Body::Read() {
       if (auto told = co_await TellToContinue(); !told) co_return std::unexpected(told.error());
     }
     deadline_.Set(SlowestTime());
-    if (auto more = co_await input_.More(); !more) {
-      if (more.error().code == Errc::kDisconnected) {
+    auto more = input_.MoreNow();
+    if (!more) more = co_await input_.More();
+    if (!*more) {
+      Error& error = more->error();
+      if (error.code == Errc::kDisconnected) {
         co_return Fail(Errc::kDisconnected, "the body ended before it was complete");
       }
-      if (more.error().code == Errc::kTimeout) {
+      if (error.code == Errc::kTimeout) {
         co_return Fail(Errc::kTimeout, "the body arrived too slowly (http.body_timeout, http.min_body_rate)");
       }
-      co_return std::unexpected(more.error());
+      co_return std::unexpected(std::move(error));
     }
     deadline_.Clear();
   }

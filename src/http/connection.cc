@@ -44,17 +44,18 @@ aio::Task<> Connection::Run() {
   boost::system::error_code ignored;
   socket_.non_blocking(true, ignored);
   for (;;) {
-    const auto head_size = co_await ReadHead();
-    if (!head_size) {
+    auto head_size = ReadHeadNow();
+    if (!head_size) head_size = co_await ReadHead();
+    if (!*head_size) {
       // Nobody waits for an answer on a connection that was idle or is lost.
-      const Errc code = head_size.error().code;
+      const Error& error = head_size->error();
       const bool idle = input_.buffered().empty();
-      if (code == Errc::kDisconnected || (code == Errc::kTimeout && idle)) co_return;
-      Response response = handler_.OnBadHead(head_size.error());
+      if (error.code == Errc::kDisconnected || (error.code == Errc::kTimeout && idle)) co_return;
+      Response response = handler_.OnBadHead(error);
       if (co_await Write(response, kClosing)) co_await CloseGently();
       co_return;
     }
-    const Next next = co_await Serve(*head_size);
+    const Next next = co_await Serve(**head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
     // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting,
@@ -62,6 +63,20 @@ aio::Task<> Connection::Run() {
     co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
+}
+
+// ReadHead for a head that has arrived as a whole, without a coroutine; empty when it has not, or is not in order.
+std::optional<Result<std::size_t>> Connection::ReadHeadNow() {
+  if (input_.buffered().empty()) {
+    if (draining_) return std::nullopt;
+    const auto more = input_.MoreNow();
+    if (!more) return std::nullopt;
+    if (!*more) return std::unexpected(more->error());
+  }
+  const auto end = wire::FindHeadEnd(input_.buffered(), 0);
+  if (!end || !*end || **end > settings_.max_head) return std::nullopt;
+  is_new_ = false;
+  return **end;
 }
 
 aio::Task<Result<std::size_t>> Connection::ReadHead() {
@@ -106,7 +121,8 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   }
   Body body(*head, socket_, input_, deadline_, settings_.body);
   Exchange exchange{*head, body, input_, thread_.tasks()};
-  const Response response = co_await handler_.Handle(exchange);
+  std::optional<Response> at_once = handler_.HandleNow(exchange);
+  const Response response = at_once ? *std::move(at_once) : co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
   // A refusal is sent before the body has come; only then is the body read past, when that is cheap.

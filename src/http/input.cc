@@ -67,23 +67,30 @@ void Input::Unpark() {
   }
 }
 
+std::optional<Result<void>> Input::MoreNow() {
+  Unpark();
+  if (end_ == buffer_->size()) return Fail(Errc::kTooLarge, "the read buffer is full");
+  ssize_t n = 0;
+  do {
+    n = ::recv(socket_.native_handle(), buffer_->data() + end_, buffer_->size() - end_, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n == 0) return Fail(Errc::kDisconnected, "the client closed the connection");
+  if (n < 0) {
+    if (errno != EAGAIN) return Fail(Errc::kDisconnected, "the connection was lost");
+    Park();
+    return std::nullopt;
+  }
+  end_ += static_cast<std::size_t>(n);
+  return Result<void>();
+}
+
 aio::Task<Result<void>> Input::More() {
   for (;;) {
-    Unpark();
-    if (end_ == buffer_->size()) co_return Fail(Errc::kTooLarge, "the read buffer is full");
-    const ssize_t n = ::recv(socket_.native_handle(), buffer_->data() + end_, buffer_->size() - end_, MSG_DONTWAIT);
-    if (n > 0) {
-      end_ += static_cast<std::size_t>(n);
-      co_return Result<void>();
-    }
-    if (n == 0) co_return Fail(Errc::kDisconnected, "the client closed the connection");
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) co_return Fail(Errc::kDisconnected, "the connection was lost");
-    Park();
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
     const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
     if (failed) co_return Fail(Errc::kDisconnected, "the connection was lost");
+    if (auto now = MoreNow()) co_return *std::move(now);
   }
 }
 
