@@ -99,8 +99,10 @@ Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& sp
               clock, log, telemetry) {}
 
 std::vector<Route> Api::RoutesFor(ApiScope scope) {
-  std::vector<Route> routes = BindRoutes<Api>(*this, kOperatorCalls);
-  if (scope == ApiScope::kEverything) std::ranges::move(BindRoutes<Api>(*this, kScanCalls), std::back_inserter(routes));
+  // Scans first: they are what is asked for most.
+  std::vector<Route> routes;
+  if (scope == ApiScope::kEverything) routes = BindRoutes<Api>(*this, kScanCalls);
+  std::ranges::move(BindRoutes<Api>(*this, kOperatorCalls), std::back_inserter(routes));
   return routes;
 }
 

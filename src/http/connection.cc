@@ -44,39 +44,23 @@ aio::Task<> Connection::Run() {
   boost::system::error_code ignored;
   socket_.non_blocking(true, ignored);
   for (;;) {
-    auto head_size = ReadHeadNow();
-    if (!head_size) head_size = co_await ReadHead();
-    if (!*head_size) {
+    const auto head_size = co_await ReadHead();
+    if (!head_size) {
       // Nobody waits for an answer on a connection that was idle or is lost.
-      const Error& error = head_size->error();
+      const Error& error = head_size.error();
       const bool idle = input_.buffered().empty();
       if (error.code == Errc::kDisconnected || (error.code == Errc::kTimeout && idle)) co_return;
       Response response = handler_.OnBadHead(error);
       if (co_await Write(response, kClosing)) co_await CloseGently();
       co_return;
     }
-    const Next next = co_await Serve(**head_size);
+    const Next next = co_await Serve(*head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
-    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting,
-    // and when it is this one's turn again, its next request has often come, so that it need not be waited for.
-    co_await asio::post(asio::use_awaitable);
+    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting.
+    if (!input_.buffered().empty()) co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
-}
-
-// ReadHead for a head that has arrived as a whole, without a coroutine; empty when it has not, or is not in order.
-std::optional<Result<std::size_t>> Connection::ReadHeadNow() {
-  if (input_.buffered().empty()) {
-    if (draining_) return std::nullopt;
-    const auto more = input_.MoreNow();
-    if (!more) return std::nullopt;
-    if (!*more) return std::unexpected(more->error());
-  }
-  const auto end = wire::FindHeadEnd(input_.buffered(), 0);
-  if (!end || !*end || **end > settings_.max_head) return std::nullopt;
-  is_new_ = false;
-  return **end;
 }
 
 aio::Task<Result<std::size_t>> Connection::ReadHead() {
@@ -102,6 +86,8 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
       deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
+    // Without trying first: a client that waits for its answer has sent nothing more, and asking in vain costs as much
+    // as being told.
     if (auto more = co_await input_.More(); !more) {
       // What had arrived of a head is lost with the connection.
       if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <optional>
 
 #include "aio/task.h"
 #include "http/body.h"
@@ -35,7 +34,6 @@ class Connection {
   // What is to be done with the connection after an answer.
   enum class Next { kKeep, kClose, kDrop };
 
-  std::optional<Result<std::size_t>> ReadHeadNow();
   aio::Task<Result<std::size_t>> ReadHead();
   aio::Task<Next> Serve(std::size_t head_size);
   aio::Task<bool> Write(const Response& response, std::string_view connection);

@@ -77,7 +77,6 @@ std::optional<Result<void>> Input::MoreNow() {
   if (n == 0) return Fail(Errc::kDisconnected, "the client closed the connection");
   if (n < 0) {
     if (errno != EAGAIN) return Fail(Errc::kDisconnected, "the connection was lost");
-    Park();
     return std::nullopt;
   }
   end_ += static_cast<std::size_t>(n);
@@ -86,6 +85,7 @@ std::optional<Result<void>> Input::MoreNow() {
 
 aio::Task<Result<void>> Input::More() {
   for (;;) {
+    Park();
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");
     const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (deadline_.passed()) co_return Fail(Errc::kTimeout, "the client is too slow");

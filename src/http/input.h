@@ -59,10 +59,10 @@ class Input {
   std::string_view buffered() const;
   void Consume(std::size_t bytes);
 
-  // Reads what has arrived; empty, and nothing is done, when that is nothing. kDisconnected at the end of the stream,
+  // Reads what has arrived; empty when that is nothing. kDisconnected at the end of the stream,
   // kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow();
-  // Waits, then does the same: for when MoreNow has found nothing. kTimeout when the connection's deadline passed.
+  // Waits for more and reads it. kTimeout when the connection's deadline passed.
   aio::Task<Result<void>> More();
   // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
   void Park();
