@@ -29,6 +29,8 @@ class Body {
   // What Content-Length says; empty for a chunked body.
   std::optional<std::uint64_t> length() const;
   bool is_complete() const { return complete_; }
+  // All of the body when it has a length and has arrived; nothing is read by that.
+  std::optional<Bytes> Arrived() const;
   // The client waits for 100 (Continue) and has not been told yet: it may never send the body.
   bool is_withheld() const { return !started_ && expects_continue_; }
 

@@ -106,6 +106,33 @@ TEST_F(BodyTest, GivesAtOnceWhatIsHereAndNothingElse) {
   EXPECT_EQ(input_.buffered(), "d");
 }
 
+TEST_F(BodyTest, ShowsAllOfItWithoutReadingIt) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
+  head_.content_length = 3;
+  Body body(head_, server_, input_, deadline_, times);
+  const auto arrive = [&](std::string_view bytes) {
+    asio::write(client_, asio::buffer(bytes));
+    auto more = asio::co_spawn(io_, input_.More(), asio::use_future);
+    io_.restart();
+    io_.run();
+    ASSERT_TRUE(more.get());
+  };
+  EXPECT_FALSE(body.Arrived());
+  arrive("ab");
+  EXPECT_FALSE(body.Arrived()) << "not all of it";
+  arrive("cd");
+  for (int i = 0; i < 2; ++i) {
+    const auto all = body.Arrived();
+    ASSERT_TRUE(all);
+    EXPECT_EQ(AsText(*all), "abc");
+    EXPECT_FALSE(body.is_complete());
+  }
+  ASSERT_TRUE(body.ReadNow());
+  EXPECT_FALSE(body.Arrived()) << "it has been read";
+  head_.body = wire::BodyFraming::kChunked;
+  EXPECT_FALSE(Body(head_, server_, input_, deadline_, times).Arrived());
+}
+
 TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {
   const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
   head_.content_length = 3;

@@ -41,6 +41,8 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual aio::Task<Response> Handle(Exchange& exchange) = 0;
+  // Handle without waiting, and without a coroutine: empty, with nothing done, when that is for Handle.
+  virtual std::optional<Response> HandleNow(Exchange& /*exchange*/) { return std::nullopt; }
   // An answer to a head that could not be read, to be counted beside the others.
   virtual Response OnBadHead(const Error& error) = 0;
 };

@@ -93,17 +93,21 @@ Result<void> Input::AfterWait(bool failed) const {
 
 aio::Task<Result<void>> Input::More(std::size_t most) {
   for (;;) {
-    if (auto now = MoreNow(most)) co_return *std::move(now);
+    Park();
     if (deadline_.passed()) co_return AfterWait(false);
     const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
+    if (auto now = MoreNow(most)) co_return *std::move(now);
   }
+}
+
+bool Input::HasArrived() const {
+  char byte;
+  return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 aio::Task<Result<void>> Input::Arrival() {
   Park();
-  char byte;
-  if (::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) co_return Result<void>();
   if (deadline_.passed()) co_return AfterWait(false);
   const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
   co_return AfterWait(static_cast<bool>(failed));

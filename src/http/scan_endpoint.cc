@@ -15,6 +15,14 @@ namespace {
 // enough that one request does not fill the queue for everybody.
 constexpr std::size_t kMostAtOnce = 8;
 
+// A body that may be hashed twice: once to look its verdict up, again on its way to a scan, which takes far longer.
+constexpr std::uint64_t kMostHashedTwice = 16 * 1024;
+
+Response Respond(const Digest& id, const ScanOptions& options, const Answer& answer) {
+  return Response{
+      .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
+}
+
 }  // namespace
 
 // The files of a form are scanned while the next ones arrive.
@@ -54,11 +62,20 @@ aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
   co_return co_await ScanFile(exchange, *options);
 }
 
+std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
+  const auto body = exchange.body.Arrived();
+  if (!body || body->size() > kMostHashedTwice || !upload_.IsPlainFile(exchange)) return std::nullopt;
+  const auto options = ParseScanOptions(exchange.head.query);
+  if (!options) return std::nullopt;
+  const Digest id = Sha256::Of(*body);
+  const auto known = service_.FindAtHand(id);
+  if (!known) return std::nullopt;
+  upload_.Take(exchange);
+  return Respond(id, *options, *known);
+}
+
 aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions& options) {
-  const auto respond = [&](const Digest& id, const Answer& answer) {
-    return Response{
-        .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
-  };
+  const auto respond = [&](const Digest& id, const Answer& answer) { return Respond(id, options, answer); };
   const auto claimed = Upload::ClaimedDigest(exchange);
   if (!claimed) co_return Problem(400, "bad-digest", claimed.error().what);
   if (auto refused = upload_.RefuseTooLarge(exchange)) co_return *std::move(refused);

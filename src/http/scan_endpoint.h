@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "aio/task.h"
@@ -27,6 +28,10 @@ class ScanEndpoint {
                Telemetry& telemetry);
 
   aio::Task<Response> Handle(Exchange& exchange);
+  // The answer when it can be given at once: a small file that has arrived whole and whose verdict is at hand. Such a
+  // request takes no room, no scan and no coroutine, and so it is not refused when the server is busy. Else empty, with
+  // nothing done.
+  std::optional<Response> HandleNow(Exchange& exchange);
 
  private:
   class Sink;

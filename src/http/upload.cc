@@ -79,6 +79,21 @@ std::optional<Response> Upload::RefuseTooLarge(const Exchange& exchange) const {
   return Refuse(room.error());
 }
 
+bool Upload::IsPlainFile(const Exchange& exchange) const {
+  const auto matters = [](const wire::HeaderField& field) {
+    return wire::EqualsIgnoreCase(field.name, "Content-Encoding") ||
+           wire::EqualsIgnoreCase(field.name, "Repr-Digest") ||
+           (wire::EqualsIgnoreCase(field.name, "Content-Type") && wire::IsMultipart(field.value));
+  };
+  return std::ranges::none_of(exchange.head.fields, matters) && exchange.head.Count("Content-Type") <= 1 &&
+         exchange.body.length().value_or(0) <= spool_.settings().max_content;
+}
+
+void Upload::Take(Exchange& exchange) const {
+  telemetry_.OnSpooled(seconds(0), exchange.body.length().value_or(0));
+  (void)exchange.body.ReadNow();
+}
+
 Result<std::optional<Digest>> Upload::ClaimedDigest(const Exchange& exchange) {
   const std::string field = Combined(exchange.head, "Repr-Digest");
   if (field.empty()) return std::nullopt;

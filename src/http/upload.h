@@ -48,6 +48,11 @@ class Upload {
   Result<void> CheckRoom(const Exchange& exchange) const { return spool_.CheckRoom(exchange.body.length()); }
   Result<void> CheckRoomForSomething() const { return spool_.CheckRoom(std::nullopt); }
 
+  // Whether the body is one file that is neither too large nor has anything said of it that has to be looked at.
+  bool IsPlainFile(const Exchange& exchange) const;
+  // Reads a body that has arrived as a whole and is not needed any more.
+  void Take(Exchange& exchange) const;
+
   // The digest that the client says the body has (Repr-Digest, RFC 9530); empty when it says none.
   static Result<std::optional<Digest>> ClaimedDigest(const Exchange& exchange);
 
