@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +11,7 @@
 #include <boost/asio/write.hpp>
 
 #include <future>
+#include <optional>
 #include <string>
 
 namespace lazaret::http {
@@ -131,6 +133,33 @@ TEST_F(BodyTest, ShowsAllOfItWithoutReadingIt) {
   EXPECT_FALSE(body.Arrived()) << "it has been read";
   head_.body = wire::BodyFraming::kChunked;
   EXPECT_FALSE(Body(head_, server_, input_, deadline_, times).Arrived());
+}
+
+TEST_F(BodyTest, BytesThatWereParkedGiveTheirMemoryBack) {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "a sanitizer's malloc does not count";
+#endif
+  constexpr std::size_t kBytes = 48 * 1024;
+  asio::write(client_, asio::buffer(std::string(kBytes, 'x')));
+  while (input_.buffered().size() < kBytes) (void)input_.MoreNow();
+  const auto allocated = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
+  const std::size_t in_buffer = allocated();
+  input_.Park();
+  EXPECT_GE(allocated(), in_buffer + kBytes);
+  input_.Consume(kBytes - 1);
+  EXPECT_EQ(input_.buffered(), "x");
+  input_.Consume(1);
+  EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "all of it was consumed";
+
+  asio::write(client_, asio::buffer(std::string(kBytes, 'y')));
+  while (input_.buffered().size() < kBytes) (void)input_.MoreNow();
+  input_.Park();
+  input_.Consume(kBytes - 2);
+  asio::write(client_, asio::buffer("z", 1));
+  std::optional<Result<void>> more;
+  while (!more) more = input_.MoreNow();
+  EXPECT_EQ(input_.buffered(), "yyz");
+  EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "it went back into a buffer";
 }
 
 TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {

@@ -128,5 +128,21 @@ TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
   EXPECT_EQ(handler.at_once, 4);
 }
 
+TEST_F(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {
+  Echo handler;
+  std::string requests;
+  const std::vector<std::size_t> sizes = {kMostAnsweredAtOnce + 1, 10 * 1024, kMostAnsweredAtOnce, 5000};
+  std::vector<int> at_once;
+  for (const std::size_t size : sizes) {
+    const std::string body(size, 'b');
+    const std::string received = Talk(
+        handler,
+        fmt::format("POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", size, body));
+    EXPECT_TRUE(received.ends_with("\r\n\r\n/now " + body)) << size;
+    at_once.push_back(handler.at_once);
+  }
+  EXPECT_EQ(at_once, (std::vector{0, 1, 2, 3}));
+}
+
 }  // namespace
 }  // namespace lazaret::http

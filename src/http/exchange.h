@@ -2,6 +2,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,9 @@ struct Exchange {
     co_return std::nullopt;
   }
 };
+
+// A body of so many bytes may be answered by Handler::HandleNow: it is taken in before that as far as it has arrived.
+inline constexpr std::uint64_t kMostAnsweredAtOnce = 16 * 1024;
 
 // Turns requests into answers.
 class Handler {

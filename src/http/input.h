@@ -78,15 +78,16 @@ class Input {
 
  private:
   void Unpark();
+  void DropParked();
   Result<void> AfterWait(bool failed) const;
 
   net::Socket& socket_;
   net::BufferPool& buffers_;
   Deadline& deadline_;
   net::BufferPool::Buffer buffer_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-  std::string parked_;
+  std::string parked_;     // what has arrived, while there is no buffer
+  std::size_t begin_ = 0;  // of what is not consumed
+  std::size_t end_ = 0;    // of what is in the buffer
 };
 
 }  // namespace lazaret::http

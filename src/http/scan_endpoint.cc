@@ -15,9 +15,6 @@ namespace {
 // enough that one request does not fill the queue for everybody.
 constexpr std::size_t kMostAtOnce = 8;
 
-// A body that may be hashed twice: once to look its verdict up, again on its way to a scan, which takes far longer.
-constexpr std::uint64_t kMostHashedTwice = 16 * 1024;
-
 Response Respond(const Digest& id, const ScanOptions& options, const Answer& answer) {
   return Response{
       .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
@@ -50,7 +47,8 @@ ScanEndpoint::ScanEndpoint(ScanEndpointSettings settings, ScanService& service, 
     : settings_(settings),
       service_(service),
       clock_(clock),
-      upload_(settings.max_parts, spool, clock, telemetry, [&service] { return service.RetryAfter(); }) {}
+      upload_({settings.max_parts, settings.request_timeout}, spool, clock, telemetry,
+              [&service] { return service.RetryAfter(); }) {}
 
 aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
   const auto options = ParseScanOptions(exchange.head.query);
@@ -64,13 +62,16 @@ aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
 
 std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
   const auto body = exchange.body.Arrived();
-  if (!body || body->size() > kMostHashedTwice || !upload_.IsPlainFile(exchange)) return std::nullopt;
+  // One that is not known is hashed twice, again on its way to a scan, which takes far longer.
+  if (!body || body->size() > kMostAnsweredAtOnce || !upload_.IsPlainFile(exchange)) return std::nullopt;
   const auto options = ParseScanOptions(exchange.head.query);
   if (!options) return std::nullopt;
+  const SteadyTime start = clock_.SteadyNow();
   const Digest id = Sha256::Of(*body);
   const auto known = service_.FindAtHand(id);
-  if (!known) return std::nullopt;
-  upload_.Take(exchange);
+  // Without an engine Handle refuses, before it knows what the content is.
+  if (!known || !service_.IsReady()) return std::nullopt;
+  upload_.Take(exchange, start);
   return Respond(id, *options, *known);
 }
 

@@ -18,7 +18,7 @@ namespace lazaret::http {
 
 struct ScanEndpointSettings {
   std::size_t max_parts = 1000;           // files in one multipart body
-  milliseconds request_timeout{300'000};  // from the end of an upload to its answer
+  milliseconds request_timeout{300'000};  // from the end of an upload to its answer; for a turn at the disk
 };
 
 // POST /v1/scan: takes one file, or several as multipart/form-data, and answers when they have been judged.
