@@ -50,6 +50,7 @@ class WaitingEngine final : public Engine {
   EngineInfoPtr Current() const override { return info_; }
   std::string NotReadyReason() const override { return ""; }
   std::size_t Slots() const override { return kSlots; }
+  bool EndsCancelledScans() const override { return true; }
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime) override {
     co_await aio::SleepUntil(std::chrono::steady_clock::now() + scan_);
     co_return Verdict::Clean({info_, content->size(), SystemClock().Now(), static_cast<double>(scan_.count())});

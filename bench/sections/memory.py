@@ -66,7 +66,7 @@ def many_uploads(context: Context, section: Section) -> None:
         with Lazaret(context, context.work / "no-signatures", {"http.min_body_rate": "1", "jobs.max_waiting": 1_000_000}, wait_for="/healthz") as server:
             processes.reset_peak(server.pid)
             before, sockets_before = processes.status_kib(server.pid, "VmRSS"), processes.sockets(server.pid)
-            options = {"connections": connections, "ramp": 6, "timeout": 300, "duration": 18}
+            options = {"connections": connections, "ramp": 6, "timeout": 900, "duration": 18}
             if body == 0:
                 generator = load.begin(context, server.url + "/healthz", get=True, expect="nothing", rate=connections / 4, **options)
             else:

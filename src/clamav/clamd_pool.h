@@ -59,6 +59,8 @@ class ClamdPool final : public Engine {
   EngineInfoPtr Current() const override;
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.addresses.size() * settings_.server.connections; }
+  // clamd goes on scanning.
+  bool EndsCancelledScans() const override { return false; }
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   std::vector<Status> Servers() const;  // any thread

@@ -59,6 +59,7 @@ class ScannerPool final : public Engine {
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.slots; }
   bool EndsCancelledScans() const override { return true; }
+  bool IsPaused() const override { return suspended_; }
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 
   Counts counts() const;  // any thread

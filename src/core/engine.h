@@ -21,8 +21,11 @@ class Engine {
   virtual std::string NotReadyReason() const = 0;
   // How many scans can run at once; at least 1.
   virtual std::size_t Slots() const = 0;
-  // Whether a scan that is cancelled costs nothing more from then on, so that another one can have its slot. Any thread.
-  virtual bool EndsCancelledScans() const { return false; }
+  // Whether a scan that is cancelled costs nothing more from then on, so that another one can have its slot. Any
+  // thread.
+  virtual bool EndsCancelledScans() const = 0;
+  // Whether scans wait inside the engine, so that their time says nothing of them. The engine's executor only.
+  virtual bool IsPaused() const { return false; }
 
   // Scans `content`. The engine's executor only. A content that cannot be judged is an
   // `unscannable` verdict, also after its scan passed `deadline` or crashed the engine; an Error says that nothing

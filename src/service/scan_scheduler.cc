@@ -20,21 +20,24 @@ constexpr double kWeight = 0.05;
 
 }  // namespace
 
-ScanScheduler::ScanScheduler(std::size_t slots, bool can_give_way, SchedulerSettings settings, const Clock& clock)
+ScanScheduler::ScanScheduler(const Engine& engine, SchedulerSettings settings, const Clock& clock)
     : settings_(settings),
-      ordinary_slots_(slots > 1 ? slots - 1 : 1),
-      can_give_way_(can_give_way),
+      ordinary_slots_(engine.Slots() > 1 ? engine.Slots() - 1 : 1),
+      engine_(engine),
       clock_(clock),
-      queue_(ordinary_slots_, slots > 1 ? 1 : 0) {}
+      queue_(ordinary_slots_, engine.Slots() > 1 ? 1 : 0) {}
 
 ScanScheduler::Slot::~Slot() {
   if (scheduler_ != nullptr) scheduler_->Release(run_);
 }
 
 aio::Task<> ScanScheduler::Slot::ToGiveWay() {
-  co_await aio::SleepUntil(run_->start + scheduler_->settings_.short_time);
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) co_return;
+  run_->is_scanned = true;
+  do {
+    co_await aio::SleepUntil(scheduler_->clock_.SteadyNow() + scheduler_->settings_.short_time);
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) co_return;
+  } while (scheduler_->engine_.IsPaused());
   run_->until_giving_way = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, SteadyTime::max());
   scheduler_->CountAsLong(*run_);
   co_await run_->until_giving_way->async_wait(asio::as_tuple(asio::use_awaitable));
@@ -51,12 +54,14 @@ aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
   }
   const bool is_short = IsShort(claim.size) && !claim.gave_way;
   const SteadyTime now = clock_.SteadyNow();
+  if (!claim.since) claim.since = now;
+  const bool is_bounded = is_urgent && !claim.gave_way;
   const auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
-                                                          is_urgent ? now + settings_.max_wait : SteadyTime::max());
+                                                          is_bounded ? now + settings_.max_wait : SteadyTime::max());
   const LaneQueue::Ticket ticket = claim.gave_way ? *claim.gave_way : queue_.Add(is_short, is_urgent, claim.size);
   if (claim.gave_way) queue_.AddAgain(ticket, is_urgent);
   claim.ticket = ticket;
-  waiters_.emplace(ticket, Waiter{timer, now, &claim});
+  waiters_.emplace(ticket, Waiter{timer, *claim.since, &claim});
   StartWaiting();
   if (waiters_.contains(ticket)) co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
 
@@ -74,7 +79,7 @@ void ScanScheduler::Promote(Claim& claim) {
   claim.urgency = Urgency::kUrgent;
   if (!claim.ticket) return;
   queue_.Promote(*claim.ticket);
-  Publish();
+  StartWaiting();
 }
 
 void ScanScheduler::StartWaiting() {
@@ -86,7 +91,7 @@ void ScanScheduler::StartWaiting() {
     claim.started_as = claim.urgency;
     waiters_.erase(waiter);
   }
-  if (can_give_way_) LetOneGiveWay();
+  if (engine_.EndsCancelledScans()) LetOneGiveWay();
   Publish();
 }
 
@@ -128,7 +133,7 @@ void ScanScheduler::Release(std::list<Run>::iterator run) {
     const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - run->start).count();
     mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * kWeight;
   }
-  if (run->is_short) long_share_ -= long_share_ * kWeight;
+  if (run->is_short && run->is_scanned) long_share_ -= long_share_ * kWeight;
   queue_.Done(run->is_short, run->claim->started_as == Urgency::kUrgent);
   runs_.erase(run);
   StartWaiting();

@@ -14,6 +14,7 @@
 #include "aio/task.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "core/engine.h"
 #include "service/lane_queue.h"
 
 namespace lazaret {
@@ -39,6 +40,7 @@ class ScanScheduler {
     Urgency urgency = Urgency::kUrgent;
     std::optional<LaneQueue::Ticket> ticket = std::nullopt;  // while it waits
     Urgency started_as = Urgency::kUrgent;
+    std::optional<SteadyTime> since = std::nullopt;            // it waits, or waited first
     std::optional<LaneQueue::Ticket> gave_way = std::nullopt;  // it was started, with this ticket, and is to be again
   };
 
@@ -64,9 +66,8 @@ class ScanScheduler {
     std::list<Run>::iterator run_;
   };
 
-  // `slots` is what the engine can do at once; with two or more, one of them is the express slot (see LaneQueue).
-  // `can_give_way`: Engine::EndsCancelledScans.
-  ScanScheduler(std::size_t slots, bool can_give_way, SchedulerSettings settings, const Clock& clock);
+  // With two slots or more, one of them is the express slot (see LaneQueue). `engine` outlives the scheduler.
+  ScanScheduler(const Engine& engine, SchedulerSettings settings, const Clock& clock);
 
   // Waits for its turn. An urgent claim, unless it gave way, is kOverloaded when too many wait already or the turn does
   // not come in time; a queued one waits as long as it takes: whoever makes them bounds their number.
@@ -92,6 +93,7 @@ class ScanScheduler {
     LaneQueue::Ticket ticket;
     bool is_short;
     SteadyTime start;
+    bool is_scanned = false;  // not only looked up
     // Of one that was expected to be short and is not: to be expired when it has to give way.
     std::shared_ptr<boost::asio::steady_timer> until_giving_way = nullptr;
     bool gives_way = false;
@@ -112,7 +114,7 @@ class ScanScheduler {
 
   const SchedulerSettings settings_;
   const std::size_t ordinary_slots_;
-  const bool can_give_way_;
+  const Engine& engine_;
   const Clock& clock_;
   LaneQueue queue_;
   std::map<LaneQueue::Ticket, Waiter> waiters_;

@@ -70,7 +70,7 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       clock_(clock),
       log_(log),
       telemetry_(telemetry),
-      scheduler_(engine.Slots(), engine.EndsCancelledScans(), settings.queue, clock),
+      scheduler_(engine, settings.queue, clock),
       tasks_(engine_executor_,
              [this](std::exception_ptr error) { log_.Error("scan task failed", {{"error", WhatOf(error)}}); }),
       claims_(claims),
@@ -374,14 +374,14 @@ aio::Task<ScanService::Turn> ScanService::WaitForTurn(Flight& flight) {
 }
 
 aio::Task<std::optional<Result<Verdict>>> ScanService::AskEngine(ContentPtr content, ScanScheduler::Slot& slot) {
-  auto scan = engine_.Scan(std::move(content), clock_.SteadyNow() + settings_.scan_deadline);
-  if (!slot.is_short()) co_return co_await std::move(scan);
+  const auto joined = [](Result<Result<Verdict>> scanned) -> Result<Verdict> {
+    return scanned ? *std::move(scanned) : std::unexpected(std::move(scanned).error());
+  };
+  auto scan = aio::Caught(engine_.Scan(std::move(content), clock_.SteadyNow() + settings_.scan_deadline));
+  if (!slot.is_short()) co_return joined(co_await std::move(scan));
   using namespace asio::experimental::awaitable_operators;
-  auto first = co_await (aio::Caught(std::move(scan)) || slot.ToGiveWay());
-  if (first.index() == 0) {
-    Result<Result<Verdict>>& scanned = std::get<0>(first);
-    co_return scanned ? *std::move(scanned) : std::unexpected(std::move(scanned).error());
-  }
+  auto first = co_await (std::move(scan) || slot.ToGiveWay());
+  if (first.index() == 0) co_return joined(std::get<0>(std::move(first)));
   if (slot.gives_way()) co_return std::nullopt;
   co_return Fail(Errc::kUnavailable, std::string(kEnded));
 }

@@ -92,7 +92,7 @@ class SlowScansTest : public testing::Test {
     while (state.wait_for(seconds(0)) != std::future_status::ready) Run(milliseconds(1));
     return state.get()->status;
   }
-  // "slow 1" in the ordinary slot, "slow 2" in the express slot, both of them known to be long.
+  // "slow 1", known to be long, in the ordinary slot and "slow 2" in the express slot.
   void TakeAllSlots() {
     const std::size_t before = engine_.started.size();
     for (const std::string text : {"slow 1", "slow 2"}) {
@@ -202,6 +202,40 @@ TEST_F(SlowScansTest, GoesOnWhereCancellingFreesNothing) {
   EXPECT_EQ(engine_.started.size(), 3u);
 }
 
+TEST_F(SlowScansTest, MakesRoomForAQueuedOneOnceSomebodyWaitsForThat) {
+  TakeAllSlots();
+  const Pending queued = Start("quick", Urgency::kQueued);
+  Run(settings_.queue.short_time * 5);
+  ASSERT_EQ(telemetry_.count, 0);
+  EXPECT_TRUE(IsClean(Start("quick")));
+  EXPECT_TRUE(IsClean(queued));
+  EXPECT_EQ(telemetry_.count, 1);
+}
+
+TEST_F(SlowScansTest, AScanThatWaitsInTheEngineIsNotLong) {
+  engine_.paused = true;
+  Hold("slow");
+  const Pending slow = Start("slow");
+  ASSERT_TRUE(HaveStarted(1));
+  const Pending quick = Start("quick");
+  Run(settings_.queue.short_time * 5);
+  EXPECT_EQ(engine_.started.size(), 1u);
+  engine_.paused = false;
+  EXPECT_TRUE(IsClean(quick));
+}
+
+TEST_F(SlowScansTest, OneThatGaveWayIsNotGivenUp) {
+  settings_.queue.max_wait = milliseconds(30);
+  TakeAllSlots();
+  EXPECT_TRUE(IsClean(Start("quick")));
+  ASSERT_EQ(telemetry_.count, 1);
+  Run(settings_.queue.max_wait * 3);
+  EXPECT_FALSE(slow_[1].IsAnswered());
+  LetGo("slow 1");
+  LetGo("slow 2");
+  EXPECT_TRUE(IsClean(slow_[1]));
+}
+
 TEST_F(SlowScansTest, OneThatIsWaitedForDoesNotGiveWayToAQueuedOne) {
   TakeAllSlots();
   const Pending queued = Start("quick", Urgency::kQueued);
@@ -240,6 +274,10 @@ TEST_F(SlowScansTest, AnExceptionOfTheEngineIsAnError) {
   ASSERT_TRUE(RunUntil([&] { return pending.IsAnswered(); }));
   ASSERT_FALSE(*pending.answer->operator->());
   EXPECT_EQ((*pending.answer)->error().code, Errc::kInternal);
+  const Pending large = Start("a content of more than twenty bytes");
+  ASSERT_TRUE(RunUntil([&] { return large.IsAnswered(); }));
+  ASSERT_FALSE(*large.answer->operator->());
+  EXPECT_EQ((*large.answer)->error().code, Errc::kInternal);
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ class HeldEngine final : public Engine {
   std::string NotReadyReason() const override { return "not ready"; }
   std::size_t Slots() const override { return slots; }
   bool EndsCancelledScans() const override { return ends_cancelled_scans; }
+  bool IsPaused() const override { return paused; }
 
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override {
     started.push_back(content->digest());
@@ -80,6 +81,7 @@ class HeldEngine final : public Engine {
   EngineInfoPtr info = MakeEngineInfo("set 1");
   std::size_t slots;
   bool ends_cancelled_scans = true;
+  bool paused = false;
   bool released = true;
   std::set<Digest> held;  // these are not, whatever `released` is
   std::optional<Error> failure;

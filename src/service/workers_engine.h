@@ -26,6 +26,7 @@ class WorkersEngine final : public Engine {
   EngineInfoPtr Current() const override { return newest_(); }
   std::string NotReadyReason() const override { return "no worker shares this server's Redis"; }
   std::size_t Slots() const override { return slots_; }
+  bool EndsCancelledScans() const override { return false; }
   // kTimeout when no worker was done by `deadline`; errors of the queue as they are.
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime deadline) override;
 

@@ -71,6 +71,7 @@ class WaitingEngine final : public Engine {
   }
   std::string NotReadyReason() const override { return "not ready"; }
   std::size_t Slots() const override { return 1; }
+  bool EndsCancelledScans() const override { return true; }
   aio::Task<Result<Verdict>> Scan(ContentPtr content, SteadyTime) override {
     ++scans;
     while (!released) co_await aio::SleepUntil(In(milliseconds(1)));
