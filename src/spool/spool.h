@@ -84,7 +84,7 @@ class SpoolWriter {
   // or the disk is full, kCancelled. After an error the writer can only be dropped.
   aio::Task<Result<void>> Append(Bytes bytes, const DiskTurn& turn);
   // With a turn of its own, which it waits for with the bytes in hand until `deadline`: kOverloaded then. For the clamd
-  // front door, whose connections, and the files that each reads, are few.
+  // front door: it has fewer connections.
   aio::Task<Result<void>> Append(Bytes bytes, SteadyTime deadline);
   // Append without suspending, and without a coroutine: empty, with nothing taken in, when it belongs into a file.
   std::optional<Result<void>> AppendNow(Bytes bytes);
