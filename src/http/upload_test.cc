@@ -208,7 +208,7 @@ TEST_P(WaitingUploadTest, HoldsNoReadBuffer) {
   const std::size_t before = allocated();
   Go();
   constexpr std::size_t kInTurn = 64 * net::BufferPool::kBufferBytes;
-  EXPECT_LT(allocated(), before + kInTurn + kClients * (16 << 10));
+  EXPECT_LT(allocated(), before + kInTurn + kClients * (6 << 10));
   FreeDisk();
   for (std::size_t i = 0; i < kClients; ++i) {
     Await(clients_[i]);
