@@ -90,7 +90,8 @@ Digest Sha256::Finish() {
 }
 
 Digest Sha256::Of(Bytes bytes) {
-  Sha256 hasher;
+  thread_local Sha256 hasher;           // making one costs as much as hashing a hundred bytes
+  hasher.context_->is_started = false;  // what failed before may have left something
   hasher.Update(bytes);
   return hasher.Finish();
 }

@@ -210,7 +210,7 @@ aio::Task<Connection::Next> Connection::RefuseUpload(Finding finding) {
 
 aio::Task<Connection::Next> Connection::Handle(wire::ClamdStreamData data) {
   if (!upload_->writer) co_return Next::kGoOn;
-  const auto appended = co_await upload_->writer->Append(data.bytes);
+  const auto appended = co_await upload_->writer->Append(data.bytes, inspector_.Deadline());
   if (!appended) co_return co_await RefuseUpload(inspector_.Refuse(appended.error()));
   co_return Next::kGoOn;
 }

@@ -63,7 +63,7 @@ aio::Task<std::expected<ContentPtr, Finding>> CopyFile(KeptFd fd, Spool& spool, 
   if (const auto room = spool.CheckRoom(size); !room) co_return std::unexpected(Finding::Of(room.error()));
   SpoolWriter writer = spool.NewWriter(size);
   while (filled > 0) {
-    const auto appended = co_await writer.Append(Bytes(*piece).first(filled));
+    const auto appended = co_await writer.Append(Bytes(*piece).first(filled), deadline);
     if (!appended) co_return std::unexpected(Finding::Of(appended.error()));
     if (filled < piece->size()) break;
     const auto more =

@@ -201,8 +201,10 @@ constexpr std::array kFields = {
           "Parts of one multipart request."},
     Field{"http.max_lookup", "", Kind::kCount, +[](C& c) { return &c.http.max_lookup; }, 1, 100'000,
           "Ids in one look-up request."},
-    Field{"http.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.request_timeout; }, 100, kHour,
-          "How long the answer may take from the end of the upload; then it is 504."},
+    Field{
+        "http.request_timeout", "", Kind::kDuration, +[](C& c) { return &c.http.request_timeout; }, 100, kHour,
+        "How long the answer may take from the end of the upload; then it is 504. A body waits no longer for the disk, "
+        "each time; then it is 503."},
     Field{"http.max_wait", "", Kind::kDuration, +[](C& c) { return &c.http.max_wait; }, 0, kHour,
           "How long GET /v1/scans/{id}?wait= may be held at most."},
 

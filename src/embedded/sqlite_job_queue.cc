@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "aio/gate.h"
 #include "core/stored_content.h"
 #include "core/verdict_encoding.h"
 #include "embedded/queue_writer.h"
@@ -40,6 +41,16 @@ Result<std::string> ReadSmall(int fd, std::uint64_t size) {
   return bytes;
 }
 
+// How many small contents that lie in files are in memory on their way into the database, and how long others wait.
+constexpr std::size_t kMostRead = 16;
+constexpr seconds kLongestWait{30};
+
+// Such a content. It has its seat until it has been written, also when nobody waits for that any more.
+struct SmallRead {
+  aio::Gate::Seat seat;
+  std::string bytes;
+};
+
 }  // namespace
 
 struct SqliteJobQueue::Impl {
@@ -63,11 +74,13 @@ struct SqliteJobQueue::Impl {
     });
   }
   Result<ContentPtr> Load(const TakenRow& taken);
+  aio::Task<Result<std::shared_ptr<const SmallRead>>> Read(Content& content);
 
   const Settings settings;
   aio::BlockingPool& pool;
   const Clock& clock;
   Log& log;
+  aio::Gate reads{kMostRead};
   // Each uses those above it.
   std::unique_ptr<SqliteConnection> connection;
   std::unique_ptr<ContentFiles> files;
@@ -110,21 +123,31 @@ Result<void> SqliteJobQueue::CheckRoom(std::uint64_t size) const {
   return embedded::CheckRoom(impl_->writer->state(), impl_->settings.policy, size);
 }
 
+aio::Task<Result<std::shared_ptr<const SmallRead>>> SqliteJobQueue::Impl::Read(Content& content) {
+  const auto fd = content.Descriptor();
+  if (!fd) co_return std::unexpected(fd.error());
+  auto seat = co_await reads.Enter(std::chrono::steady_clock::now() + kLongestWait);
+  if (!seat) co_return Fail(Errc::kOverloaded, "too many contents wait to be written to the queue");
+  auto bytes = co_await pool.Run([fd = *fd, size = content.size()] { return ReadSmall(fd, size); });
+  if (!bytes) co_return std::unexpected(bytes.error());
+  co_return std::make_shared<const SmallRead>(*std::move(seat), *std::move(bytes));
+}
+
 aio::Task<Result<Submitted>> SqliteJobQueue::Submit(ContentPtr content, std::optional<Callback> callback) {
   Impl& impl = *impl_;
   if (auto whole = impl.writer->CheckDamage(); !whole) co_return std::unexpected(whole.error());
   const std::uint64_t size = content->size();
   const bool in_row = size <= impl.settings.inline_bytes;
   Submission submission{.content = content, .bytes = {}, .file = {}, .callback = std::move(callback)};
-  // A small content that lies in a file is read when it is written, not before: many may wait for that.
-  std::optional<int> small_file;
+  std::shared_ptr<const SmallRead> read;
   bool needs_file = false;
   if (in_row) {
     submission.bytes = content->InMemory();
     if (submission.bytes->size() != size) {
-      const auto fd = content->Descriptor();
-      if (!fd) co_return std::unexpected(fd.error());
-      small_file = *fd;
+      auto small = co_await impl.Read(*content);
+      if (!small) co_return std::unexpected(small.error());
+      read = *std::move(small);
+      submission.bytes = AsBytes(read->bytes);
     }
   } else {
     // Nothing is copied for a job that is there already.
@@ -141,13 +164,8 @@ aio::Task<Result<Submitted>> SqliteJobQueue::Submit(ContentPtr content, std::opt
       submission.file = *std::move(stored);
     }
     const auto submitted = co_await impl.writer->Run(
-        [writer = impl.writer.get(), submission,
-         small_file](JobStore& jobs) mutable -> Result<std::optional<Submitted>> {
+        [writer = impl.writer.get(), submission, read](JobStore& jobs) -> Result<std::optional<Submitted>> {
           if (auto whole = writer->CheckDamage(); !whole) return std::unexpected(whole.error());
-          if (!small_file) return jobs.Submit(submission);
-          const auto read = ReadSmall(*small_file, submission.content->size());
-          if (!read) return std::unexpected(read.error());
-          submission.bytes = AsBytes(*read);
           return jobs.Submit(submission);
         },
         Admission::kBounded, in_row ? size : 0);

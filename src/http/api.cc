@@ -60,7 +60,7 @@ Result<std::vector<Digest>> ParseLookup(std::string_view body, std::size_t most)
 }  // namespace
 
 constexpr std::array<Call<Api>, 4> Api::kScanCalls = {
-    Call<Api>{"POST", "/v1/scan", &Api::PostScan},
+    Call<Api>{"POST", "/v1/scan", &Api::PostScan, &Api::PostScanNow},
     Call<Api>{"POST", "/v1/scans", &Api::PostScans},
     Call<Api>{"POST", "/v1/scans/lookup", &Api::PostLookup},
     Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan},
@@ -89,7 +89,8 @@ Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& sp
       jobs_(jobs),
       clock_(clock),
       scan_(settings_.scan, service, spool, clock, telemetry),
-      submit_(settings_.scan.max_parts, jobs, spool, std::move(check_callback), clock, telemetry),
+      submit_({settings_.scan.max_parts, settings_.scan.request_timeout}, jobs, spool, std::move(check_callback), clock,
+              telemetry),
       sources_(std::move(sources)),
       started_(clock.SteadyNow()),
       router_(RoutesFor(settings_.scope),
@@ -99,12 +100,16 @@ Api::Api(ApiSettings settings, ScanService& service, JobService& jobs, Spool& sp
               clock, log, telemetry) {}
 
 std::vector<Route> Api::RoutesFor(ApiScope scope) {
-  std::vector<Route> routes = BindRoutes<Api>(*this, kOperatorCalls);
-  if (scope == ApiScope::kEverything) std::ranges::move(BindRoutes<Api>(*this, kScanCalls), std::back_inserter(routes));
+  // Scans first: they are what is asked for most.
+  std::vector<Route> routes;
+  if (scope == ApiScope::kEverything) routes = BindRoutes<Api>(*this, kScanCalls);
+  std::ranges::move(BindRoutes<Api>(*this, kOperatorCalls), std::back_inserter(routes));
   return routes;
 }
 
 aio::Task<Response> Api::PostScan(Exchange& exchange) { return scan_.Handle(exchange); }
+
+std::optional<Response> Api::PostScanNow(Exchange& exchange) { return scan_.HandleNow(exchange); }
 
 aio::Task<Response> Api::PostScans(Exchange& exchange) { return submit_.Handle(exchange); }
 

@@ -54,6 +54,7 @@ class Api final : public Handler {
   static std::vector<std::string_view> Routes();
 
   aio::Task<Response> Handle(Exchange& exchange) override { return router_.Handle(exchange); }
+  std::optional<Response> HandleNow(Exchange& exchange) override { return router_.HandleNow(exchange); }
   Response OnBadHead(const Error& error) override { return router_.OnBadHead(error); }
 
  private:
@@ -62,6 +63,7 @@ class Api final : public Handler {
   std::vector<Route> RoutesFor(ApiScope scope);
 
   aio::Task<Response> PostScan(Exchange& exchange);
+  std::optional<Response> PostScanNow(Exchange& exchange);
   aio::Task<Response> PostScans(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
   aio::Task<Response> PostLookup(Exchange& exchange);

@@ -40,6 +40,20 @@ std::optional<std::uint64_t> Body::length() const {
   return length_;
 }
 
+std::optional<Bytes> Body::Arrived() const {
+  if (started_ || framing_ != wire::BodyFraming::kLength) return std::nullopt;
+  const Bytes arrived = AsBytes(input_.buffered());
+  if (arrived.size() < left_) return std::nullopt;
+  return arrived.first(left_);
+}
+
+void Body::TakeInNow(std::uint64_t most) {
+  if (framing_ != wire::BodyFraming::kLength || length_ > most || started_ || is_withheld()) return;
+  const std::size_t arrived = input_.buffered().size();
+  // What went wrong shows again when the body is read.
+  if (arrived < length_) (void)input_.MoreNow(static_cast<std::size_t>(length_) - arrived);
+}
+
 aio::Task<Result<void>> Body::TellToContinue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
   deadline_.Set(std::chrono::steady_clock::now() + times_.stall);

@@ -29,6 +29,10 @@ class Body {
   // What Content-Length says; empty for a chunked body.
   std::optional<std::uint64_t> length() const;
   bool is_complete() const { return complete_; }
+  // All of the body when it has a length and has arrived; nothing is read by that.
+  std::optional<Bytes> Arrived() const;
+  // Takes in, without waiting, what has arrived of a body that has a length of at most `most` bytes.
+  void TakeInNow(std::uint64_t most);
   // The client waits for 100 (Continue) and has not been told yet: it may never send the body.
   bool is_withheld() const { return !started_ && expects_continue_; }
 
@@ -39,11 +43,12 @@ class Body {
   // Read without waiting, and without a coroutine: empty, with nothing done, when Read would wait.
   std::optional<Result<Bytes>> ReadNow();
 
-  // Waits, without a read buffer, until ReadArrived has something: for who needs something else before the bytes may
-  // come in. After ReadNow was empty. Errors as of Read.
-  aio::Task<Result<void>> Arrival();
   // What has arrived, without waiting; empty when that is nothing of the body yet. After ReadNow was empty.
   std::optional<Result<Bytes>> ReadArrived();
+  // Whether there is something for ReadArrived, for who needs something else before the bytes may come in.
+  bool HasArrived() const { return input_.HasArrived(); }
+  // Waits, without a read buffer, until there is something for ReadArrived, when there was nothing. Errors as of Read.
+  aio::Task<Result<void>> Arrival();
 
   // Takes time that the server spent otherwise out of the client's rate.
   void Excuse(SteadyTime::duration time) {

@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +11,7 @@
 #include <boost/asio/write.hpp>
 
 #include <future>
+#include <optional>
 #include <string>
 
 namespace lazaret::http {
@@ -104,6 +106,60 @@ TEST_F(BodyTest, GivesAtOnceWhatIsHereAndNothingElse) {
   EXPECT_TRUE((*bytes)->empty());
   EXPECT_TRUE(body.SkipNow());
   EXPECT_EQ(input_.buffered(), "d");
+}
+
+TEST_F(BodyTest, ShowsAllOfItWithoutReadingIt) {
+  const BodyTimes times{.stall = std::chrono::hours(1), .grace = milliseconds(50), .bytes_per_second = 0};
+  head_.content_length = 3;
+  Body body(head_, server_, input_, deadline_, times);
+  const auto arrive = [&](std::string_view bytes) {
+    asio::write(client_, asio::buffer(bytes));
+    auto more = asio::co_spawn(io_, input_.More(), asio::use_future);
+    io_.restart();
+    io_.run();
+    ASSERT_TRUE(more.get());
+  };
+  EXPECT_FALSE(body.Arrived());
+  arrive("ab");
+  EXPECT_FALSE(body.Arrived()) << "not all of it";
+  arrive("cd");
+  for (int i = 0; i < 2; ++i) {
+    const auto all = body.Arrived();
+    ASSERT_TRUE(all);
+    EXPECT_EQ(AsText(*all), "abc");
+    EXPECT_FALSE(body.is_complete());
+  }
+  ASSERT_TRUE(body.ReadNow());
+  EXPECT_FALSE(body.Arrived()) << "it has been read";
+  head_.body = wire::BodyFraming::kChunked;
+  EXPECT_FALSE(Body(head_, server_, input_, deadline_, times).Arrived());
+}
+
+TEST_F(BodyTest, BytesThatWereParkedGiveTheirMemoryBack) {
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "a sanitizer's malloc does not count";
+#endif
+  constexpr std::size_t kBytes = 48 * 1024;
+  asio::write(client_, asio::buffer(std::string(kBytes, 'x')));
+  while (input_.buffered().size() < kBytes) (void)input_.MoreNow();
+  const auto allocated = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
+  const std::size_t in_buffer = allocated();
+  input_.Park();
+  EXPECT_GE(allocated(), in_buffer + kBytes);
+  input_.Consume(kBytes - 1);
+  EXPECT_EQ(input_.buffered(), "x");
+  input_.Consume(1);
+  EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "all of it was consumed";
+
+  asio::write(client_, asio::buffer(std::string(kBytes, 'y')));
+  while (input_.buffered().size() < kBytes) (void)input_.MoreNow();
+  input_.Park();
+  input_.Consume(kBytes - 2);
+  asio::write(client_, asio::buffer("z", 1));
+  std::optional<Result<void>> more;
+  while (!more) more = input_.MoreNow();
+  EXPECT_EQ(input_.buffered(), "yyz");
+  EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "it went back into a buffer";
 }
 
 TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {

@@ -49,19 +49,18 @@ aio::Task<> Connection::Run() {
     const auto head_size = co_await ReadHead();
     if (!head_size) {
       // Nobody waits for an answer on a connection that was idle or is lost.
-      const Errc code = head_size.error().code;
+      const Error& error = head_size.error();
       const bool idle = input_.buffered().empty();
-      if (code == Errc::kDisconnected || (code == Errc::kTimeout && idle)) co_return;
-      Response response = handler_.OnBadHead(head_size.error());
+      if (error.code == Errc::kDisconnected || (error.code == Errc::kTimeout && idle)) co_return;
+      Response response = handler_.OnBadHead(error);
       if (co_await Write(response, kClosing)) co_await CloseGently();
       co_return;
     }
     const Next next = co_await Serve(*head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
-    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting,
-    // and when it is this one's turn again, its next request has often come, so that it need not be waited for.
-    co_await asio::post(asio::use_awaitable);
+    // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting.
+    if (!input_.buffered().empty()) co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
 }
@@ -89,6 +88,8 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
       deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
+    // Without trying first: a client that waits for its answer has sent nothing more, and asking in vain costs as much
+    // as being told.
     if (auto more = co_await input_.More(kHeadPiece); !more) {
       // What had arrived of a head is lost with the connection.
       if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");
@@ -108,7 +109,9 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   }
   Body body(*head, socket_, input_, deadline_, settings_.body);
   Exchange exchange{*head, body, input_, thread_.tasks()};
-  const Response response = co_await handler_.Handle(exchange);
+  body.TakeInNow(kMostAnsweredAtOnce);
+  std::optional<Response> at_once = handler_.HandleNow(exchange);
+  const Response response = at_once ? *std::move(at_once) : co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
   // A refusal is sent before the body has come; only then is the body read past, when that is cheap.

@@ -5,9 +5,11 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -34,34 +36,71 @@ class LongAnswers final : public Handler {
   static constexpr std::size_t kBytes = 4 * 1024 * 1024;
 };
 
-TEST(Connection, GoesOnWhereTheSocketTookNoMore) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-  const UniqueFd client(ends[0]);
-  Log log(LogFormat::kText, LogLevel::kError);
-  Thread thread(log);
-  DateField date;
-  LongAnswers handler;
-  const ConnectionSettings settings;
-  const std::atomic<bool> draining = false;
-  net::Socket server(thread.io());
-  server.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-  Connection connection(std::move(server), thread, date, handler, settings, draining);
-  ASSERT_TRUE(thread.tasks().Spawn(connection.Run()));
-
-  const std::string requests =
-      "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-  ASSERT_EQ(::send(client.Get(), requests.data(), requests.size(), 0), std::ssize(requests));
-  std::string received;
-  std::array<char, 65536> piece;
-  for (;;) {
-    // Nothing is read before the server has done all that it can.
-    thread.io().restart();
-    thread.io().poll();
-    const ssize_t n = ::recv(client.Get(), piece.data(), piece.size(), MSG_DONTWAIT);
-    if (n <= 0) break;
-    received.append(piece.data(), static_cast<std::size_t>(n));
+// Answers "/now..." at once and the rest in a coroutine, each with its path and its body.
+class Echo final : public Handler {
+ public:
+  std::optional<Response> HandleNow(Exchange& exchange) override {
+    const auto body = exchange.body.Arrived();
+    if (!exchange.head.path.starts_with("/now") || !body) return std::nullopt;
+    Response response{.body = std::string(exchange.head.path) + " " + std::string(AsText(*body)), .headers = {}};
+    (void)exchange.body.ReadNow();
+    ++at_once;
+    return response;
   }
+  aio::Task<Response> Handle(Exchange& exchange) override {
+    std::string body = std::string(exchange.head.path) + " ";
+    for (;;) {
+      const auto bytes = co_await exchange.body.Read();
+      if (!bytes) co_return Response{.status = 400, .body = {}, .headers = {}};
+      if (bytes->empty()) co_return Response{.body = std::move(body), .headers = {}};
+      body += AsText(*bytes);
+    }
+  }
+  Response OnBadHead(const Error&) override { return Response{.status = 400, .body = {}, .headers = {}}; }
+
+  int at_once = 0;
+};
+
+// A connection whose other end the test holds.
+class ConnectionTest : public testing::Test {
+ protected:
+  // Sends `requests`, of which the last asks to close, and returns what comes for them.
+  std::string Talk(Handler& handler, std::string_view requests) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const UniqueFd client(ends[0]);
+    net::Socket server(thread_.io());
+    server.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
+    Connection connection(std::move(server), thread_, date_, handler, settings_, draining_);
+    EXPECT_TRUE(thread_.tasks().Spawn(connection.Run()));
+    EXPECT_EQ(::send(client.Get(), requests.data(), requests.size(), 0), std::ssize(requests));
+    std::string received;
+    std::array<char, 65536> piece;
+    for (;;) {
+      // Nothing is read before the server has done all that it can.
+      thread_.io().restart();
+      thread_.io().poll();
+      const ssize_t n = ::recv(client.Get(), piece.data(), piece.size(), MSG_DONTWAIT);
+      if (n <= 0) break;
+      received.append(piece.data(), static_cast<std::size_t>(n));
+    }
+    ::shutdown(client.Get(), SHUT_WR);
+    thread_.io().restart();
+    thread_.io().run();
+    return received;
+  }
+
+  Log log_{LogFormat::kText, LogLevel::kError};
+  Thread thread_{log_};
+  DateField date_;
+  const ConnectionSettings settings_;
+  const std::atomic<bool> draining_ = false;
+};
+
+TEST_F(ConnectionTest, GoesOnWhereTheSocketTookNoMore) {
+  LongAnswers handler;
+  std::string received =
+      Talk(handler, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   for (const std::string_view path : {"/1", "/2"}) {
     const std::string body = std::string(path) + std::string(LongAnswers::kBytes, 'x') + "end";
     const auto at = received.find("\r\n\r\n");
@@ -70,9 +109,39 @@ TEST(Connection, GoesOnWhereTheSocketTookNoMore) {
     received.erase(0, at + 4 + body.size());
   }
   EXPECT_TRUE(received.empty());
-  ::shutdown(client.Get(), SHUT_WR);
-  thread.io().restart();
-  thread.io().run();
+}
+
+TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
+  Echo handler;
+  std::string requests;
+  const std::vector<std::string> paths = {"now1", "later2", "now3", "now4", "later5", "now6"};
+  for (const std::string& path : paths) {
+    requests += fmt::format("POST /{0} HTTP/1.1\r\nHost: a\r\nContent-Length: {1}\r\n{2}\r\n{0}", path, path.size(),
+                            &path == &paths.back() ? "Connection: close\r\n" : "");
+  }
+  const std::string received = Talk(handler, requests);
+  std::size_t at = 0;
+  for (const std::string& path : paths) {
+    at = received.find(fmt::format("\r\n\r\n/{0} {0}", path), at);
+    ASSERT_NE(at, std::string::npos) << path << " in " << received;
+  }
+  EXPECT_EQ(handler.at_once, 4);
+}
+
+TEST_F(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {
+  Echo handler;
+  std::string requests;
+  const std::vector<std::size_t> sizes = {kMostAnsweredAtOnce + 1, 10 * 1024, kMostAnsweredAtOnce, 5000};
+  std::vector<int> at_once;
+  for (const std::size_t size : sizes) {
+    const std::string body(size, 'b');
+    const std::string received = Talk(
+        handler,
+        fmt::format("POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", size, body));
+    EXPECT_TRUE(received.ends_with("\r\n\r\n/now " + body)) << size;
+    at_once.push_back(handler.at_once);
+  }
+  EXPECT_EQ(at_once, (std::vector{0, 1, 2, 3}));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -36,11 +37,16 @@ struct Exchange {
   }
 };
 
+// A body of so many bytes may be answered by Handler::HandleNow: it is taken in before that as far as it has arrived.
+inline constexpr std::uint64_t kMostAnsweredAtOnce = 16 * 1024;
+
 // Turns requests into answers.
 class Handler {
  public:
   virtual ~Handler() = default;
   virtual aio::Task<Response> Handle(Exchange& exchange) = 0;
+  // Handle without waiting, and without a coroutine: empty, with nothing done, when that is for Handle.
+  virtual std::optional<Response> HandleNow(Exchange& /*exchange*/) { return std::nullopt; }
   // An answer to a head that could not be read, to be counted beside the others.
   virtual Response OnBadHead(const Error& error) = 0;
 };

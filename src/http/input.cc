@@ -27,16 +27,18 @@ void Deadline::Check(SteadyTime now) {
 Input::~Input() { buffers_.Give(std::move(buffer_)); }
 
 std::string_view Input::buffered() const {
-  if (buffer_ == nullptr) return parked_;
+  if (buffer_ == nullptr) return std::string_view(parked_).substr(begin_);
   return {buffer_->data() + begin_, end_ - begin_};
 }
 
 void Input::Consume(std::size_t bytes) {
-  if (buffer_ == nullptr) {
-    parked_.erase(0, bytes);
-  } else {
-    begin_ += bytes;
-  }
+  begin_ += bytes;
+  if (buffer_ == nullptr && begin_ == parked_.size()) DropParked();
+}
+
+void Input::DropParked() {
+  std::string().swap(parked_);  // an assignment would keep the memory
+  begin_ = 0;
 }
 
 std::optional<uid_t> Input::PeerUser() const {
@@ -51,16 +53,16 @@ std::optional<uid_t> Input::PeerUser() const {
 
 void Input::Park() {
   if (buffer_ == nullptr) return;
-  parked_.assign(buffer_->data() + begin_, end_ - begin_);
+  parked_ = std::string(buffered());
+  begin_ = 0;
   buffers_.Give(std::move(buffer_));
 }
 
 void Input::Unpark() {
   if (buffer_ == nullptr) {
     buffer_ = buffers_.Take();
-    begin_ = 0;
-    end_ = parked_.copy(buffer_->data(), parked_.size());
-    parked_ = {};
+    end_ = parked_.copy(buffer_->data(), parked_.size(), begin_);
+    DropParked();
   } else if (begin_ > 0) {
     std::memmove(buffer_->data(), buffer_->data() + begin_, end_ - begin_);
     end_ -= std::exchange(begin_, 0);
@@ -93,17 +95,21 @@ Result<void> Input::AfterWait(bool failed) const {
 
 aio::Task<Result<void>> Input::More(std::size_t most) {
   for (;;) {
-    if (auto now = MoreNow(most)) co_return *std::move(now);
+    Park();
     if (deadline_.passed()) co_return AfterWait(false);
     const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
+    if (auto now = MoreNow(most)) co_return *std::move(now);
   }
+}
+
+bool Input::HasArrived() const {
+  char byte;
+  return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 aio::Task<Result<void>> Input::Arrival() {
   Park();
-  char byte;
-  if (::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) co_return Result<void>();
   if (deadline_.passed()) co_return AfterWait(false);
   const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
   co_return AfterWait(static_cast<bool>(failed));

@@ -59,11 +59,14 @@ class Input {
   std::string_view buffered() const;
   void Consume(std::size_t bytes);
 
-  // Waits until more has arrived and takes in up to `most` bytes of it. kDisconnected at the end of the stream,
-  // kTimeout when the connection's deadline passed, kTooLarge when the buffer is full of unconsumed bytes.
-  aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
-  // More without waiting, and without a coroutine: empty when nothing has arrived.
+  // Takes in up to `most` bytes of what has arrived; empty, with the buffer given back, when that is nothing.
+  // kDisconnected at the end of the stream, kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
+  // Waits without a buffer, and without trying first, and then does what MoreNow does. kTimeout when the connection's
+  // deadline passed.
+  aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
+  // Whether there is something for MoreNow.
+  bool HasArrived() const;
   // Waits, without a buffer, until there is something for MoreNow; kTimeout and kDisconnected as above.
   aio::Task<Result<void>> Arrival();
   // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
@@ -75,15 +78,16 @@ class Input {
 
  private:
   void Unpark();
+  void DropParked();
   Result<void> AfterWait(bool failed) const;
 
   net::Socket& socket_;
   net::BufferPool& buffers_;
   Deadline& deadline_;
   net::BufferPool::Buffer buffer_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-  std::string parked_;
+  std::string parked_;     // what has arrived, while there is no buffer
+  std::size_t begin_ = 0;  // of what is not consumed
+  std::size_t end_ = 0;    // of what is in the buffer
 };
 
 }  // namespace lazaret::http

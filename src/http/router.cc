@@ -1,6 +1,7 @@
 #include "http/router.h"
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -39,28 +40,56 @@ Router::Router(std::vector<Route> routes, std::string unknown_path, const Clock&
       log_(log),
       telemetry_(telemetry) {}
 
+Router::Place Router::PlaceOf(const wire::RequestHead& head) const {
+  const std::string_view method = head.method == "HEAD" ? "GET" : head.method;
+  Place place{};
+  for (const Route& route : routes_) {
+    if (place.pattern.empty()) {
+      const auto variable = Match(route.pattern, head.path);
+      if (!variable) continue;
+      place = {route.pattern, *variable, nullptr};
+    }
+    if (route.pattern != place.pattern || route.method != method) continue;
+    place.route = &route;
+    break;
+  }
+  return place;
+}
+
 aio::Task<Response> Router::Handle(Exchange& exchange) {
   const SteadyTime start = clock_.SteadyNow();
-  const auto fits = [&](const Route& route) { return Match(route.pattern, exchange.head.path).has_value(); };
-  const auto found = std::ranges::find_if(routes_, fits);
-  const std::string_view pattern = found != routes_.end() ? found->pattern : kUnknownRoute;
-  const std::string_view method = exchange.head.method == "HEAD" ? "GET" : exchange.head.method;
-  const auto route =
-      std::ranges::find_if(routes_, [&](const Route& r) { return r.pattern == pattern && r.method == method; });
+  const Place place = PlaceOf(exchange.head);
   Response response;
-  if (found == routes_.end()) {
+  if (place.pattern.empty()) {
     response = Problem(404, "unknown-path", unknown_path_);
   } else if (exchange.head.expectation == wire::Expectation::kUnsupported) {
     response = Problem(417, "expectation", "only Expect: 100-continue is understood");
-  } else if (route == routes_.end()) {
-    response = WrongMethod(pattern);
+  } else if (place.route == nullptr) {
+    response = WrongMethod(place.pattern);
   } else {
-    exchange.variable = *Match(pattern, exchange.head.path);
-    auto answered = co_await aio::Caught(route->answer(exchange));
-    response = answered ? *std::move(answered) : Broken(*route, answered.error());
+    exchange.variable = place.variable;
+    auto answered = co_await aio::Caught(place.route->answer(exchange));
+    response = answered ? *std::move(answered) : Broken(*place.route, answered.error());
   }
-  telemetry_.OnRequest(pattern, response.status, clock_.SteadyNow() - start);
+  telemetry_.OnRequest(place.pattern.empty() ? kUnknownRoute : place.pattern, response.status,
+                       clock_.SteadyNow() - start);
   co_return response;
+}
+
+std::optional<Response> Router::HandleNow(Exchange& exchange) {
+  const Place place = PlaceOf(exchange.head);
+  if (place.route == nullptr || !place.route->answer_now) return std::nullopt;
+  if (exchange.head.expectation == wire::Expectation::kUnsupported) return std::nullopt;
+  const SteadyTime start = clock_.SteadyNow();
+  exchange.variable = place.variable;
+  std::optional<Response> response;
+  try {
+    response = place.route->answer_now(exchange);
+  } catch (const std::exception& error) {
+    response = Broken(*place.route, {Errc::kInternal, error.what()});
+  }
+  if (response) telemetry_.OnRequest(place.pattern, response->status, clock_.SteadyNow() - start);
+  return response;
 }
 
 Response Router::WrongMethod(std::string_view pattern) const {

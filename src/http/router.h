@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct Route {
   std::string_view method;
   std::string_view pattern;
   std::function<aio::Task<Response>(Exchange&)> answer;
+  std::function<std::optional<Response>(Exchange&)> answer_now = {};  // as Handler::HandleNow; there may be none
 };
 
 // A row of the table of a class that answers calls with its own methods.
@@ -30,14 +32,15 @@ struct Call {
   std::string_view method;
   std::string_view pattern;
   aio::Task<Response> (Owner::*answer)(Exchange&);
+  std::optional<Response> (Owner::*answer_now)(Exchange&) = nullptr;
 };
 
 template <class Owner>
 std::vector<Route> BindRoutes(Owner& owner, std::span<const Call<Owner>> calls) {
   std::vector<Route> routes;
   for (const Call<Owner>& call : calls) {
-    routes.push_back({call.method, call.pattern,
-                      [&owner, answer = call.answer](Exchange& exchange) { return (owner.*answer)(exchange); }});
+    Route& route = routes.emplace_back(call.method, call.pattern, std::bind_front(call.answer, std::ref(owner)));
+    if (call.answer_now != nullptr) route.answer_now = std::bind_front(call.answer_now, std::ref(owner));
   }
   return routes;
 }
@@ -64,9 +67,18 @@ class Router final : public Handler {
   Router(std::vector<Route> routes, std::string unknown_path, const Clock& clock, Log& log, Telemetry& telemetry);
 
   aio::Task<Response> Handle(Exchange& exchange) override;
+  std::optional<Response> HandleNow(Exchange& exchange) override;
   Response OnBadHead(const Error& error) override;
 
  private:
+  // Where a request belongs: an empty pattern when no path fits, no route when the path does not take the method.
+  struct Place {
+    std::string_view pattern;
+    std::string_view variable;
+    const Route* route;
+  };
+
+  Place PlaceOf(const wire::RequestHead& head) const;
   Response WrongMethod(std::string_view pattern) const;
   Response Broken(const Route& route, const Error& error);
 

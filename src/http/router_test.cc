@@ -37,11 +37,25 @@ class RouterTest : public testing::Test {
     return response.status == 200 ? response.body : std::to_string(response.status);
   }
 
+  // Answers at once when `at_hand_` says so.
+  Route Quick() {
+    return {"POST", "/quick/{id}", [](Exchange&) -> aio::Task<Response> { co_return Response{.headers = {}}; },
+            [this](Exchange& exchange) -> std::optional<Response> {
+              if (exchange.variable == "broken") throw std::runtime_error("broken assumption");
+              if (!at_hand_) return std::nullopt;
+              return Response{.status = 202, .body = std::string(exchange.variable), .headers = {}};
+            }};
+  }
+  std::optional<Response> AskNow(std::string_view method, std::string_view path) {
+    return SampleExchange(method, path).AnswerNow(router_);
+  }
+
+  bool at_hand_ = true;
   FakeClock clock_;
   Log log_{LogFormat::kText, LogLevel::kError};
   CountingTelemetry telemetry_;
   Router router_{{Echo("GET", "/a"), Echo("GET", "/a/known"), Echo("GET", "/a/{id}"), Echo("POST", "/a/{id}/again"),
-                  Echo("DELETE", "/a/{id}"), Echo("POST", "/b"),
+                  Echo("DELETE", "/a/{id}"), Echo("POST", "/b"), Quick(),
                   Route{"GET", "/throws",
                         [](Exchange&) -> aio::Task<Response> {
                           throw std::runtime_error("broken assumption");
@@ -87,6 +101,30 @@ TEST_F(RouterTest, AnswersWithAProblemWhatItCannotServe) {
   EXPECT_EQ(router_.OnBadHead({Errc::kTooLarge, ""}).status, 431);
   EXPECT_EQ(router_.OnBadHead({Errc::kMalformed, ""}).status, 400);
   EXPECT_TRUE(router_.OnBadHead({Errc::kMalformed, ""}).close);
+}
+
+TEST_F(RouterTest, AnswersAtOnceWhatIsAtHand) {
+  const auto answer = AskNow("POST", "/quick/x");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 202);
+  EXPECT_EQ(answer->body, "x");
+  const auto broken = AskNow("POST", "/quick/broken");
+  ASSERT_TRUE(broken);
+  EXPECT_EQ(broken->status, 500);
+  EXPECT_TRUE(broken->close);
+  EXPECT_EQ(telemetry_.counted, (Counted{{"/quick/{id}", 202}, {"/quick/{id}", 500}}));
+}
+
+TEST_F(RouterTest, LeavesToTheOtherWayWhatIsNotAtHand) {
+  EXPECT_FALSE(AskNow("POST", "/b")) << "it waits in any case";
+  EXPECT_FALSE(AskNow("GET", "/quick/x")) << "a wrong method";
+  EXPECT_FALSE(AskNow("POST", "/none"));
+  SampleExchange expecting("POST", "/quick/x");
+  expecting.head.expectation = wire::Expectation::kUnsupported;
+  EXPECT_FALSE(expecting.AnswerNow(router_));
+  at_hand_ = false;
+  EXPECT_FALSE(AskNow("POST", "/quick/x"));
+  EXPECT_TRUE(telemetry_.counted.empty()) << "each is counted when it is answered";
 }
 
 TEST_F(RouterTest, CountsEveryAnswerUnderItsPattern) {

@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,7 @@ class SampleExchange {
       : head{.method = method, .path = path, .query = query, .host = {}, .fields = {}} {}
 
   Response Answer(Handler& handler) { return Await(handler.Handle(exchange_)); }
+  std::optional<Response> AnswerNow(Handler& handler) { return handler.HandleNow(exchange_); }
 
   wire::RequestHead head;
 

@@ -15,6 +15,11 @@ namespace {
 // enough that one request does not fill the queue for everybody.
 constexpr std::size_t kMostAtOnce = 8;
 
+Response Respond(const Digest& id, const ScanOptions& options, const Answer& answer) {
+  return Response{
+      .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
+}
+
 }  // namespace
 
 // The files of a form are scanned while the next ones arrive.
@@ -42,7 +47,8 @@ ScanEndpoint::ScanEndpoint(ScanEndpointSettings settings, ScanService& service, 
     : settings_(settings),
       service_(service),
       clock_(clock),
-      upload_(settings.max_parts, spool, clock, telemetry, [&service] { return service.RetryAfter(); }) {}
+      upload_({settings.max_parts, settings.request_timeout}, spool, clock, telemetry,
+              [&service] { return service.RetryAfter(); }) {}
 
 aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
   const auto options = ParseScanOptions(exchange.head.query);
@@ -54,11 +60,23 @@ aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
   co_return co_await ScanFile(exchange, *options);
 }
 
+std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
+  const auto body = exchange.body.Arrived();
+  // One that is not known is hashed twice, again on its way to a scan, which takes far longer.
+  if (!body || body->size() > kMostAnsweredAtOnce || !upload_.IsPlainFile(exchange)) return std::nullopt;
+  const auto options = ParseScanOptions(exchange.head.query);
+  if (!options) return std::nullopt;
+  const SteadyTime start = clock_.SteadyNow();
+  const Digest id = Sha256::Of(*body);
+  const auto known = service_.FindAtHand(id);
+  // Without an engine Handle refuses, before it knows what the content is.
+  if (!known || !service_.IsReady()) return std::nullopt;
+  upload_.Take(exchange, start);
+  return Respond(id, *options, *known);
+}
+
 aio::Task<Response> ScanEndpoint::ScanFile(Exchange& exchange, const ScanOptions& options) {
-  const auto respond = [&](const Digest& id, const Answer& answer) {
-    return Response{
-        .status = options.StatusFor(answer.kind()), .body = ScanJson(id, options.name, answer) + "\n", .headers = {}};
-  };
+  const auto respond = [&](const Digest& id, const Answer& answer) { return Respond(id, options, answer); };
   const auto claimed = Upload::ClaimedDigest(exchange);
   if (!claimed) co_return Problem(400, "bad-digest", claimed.error().what);
   if (auto refused = upload_.RefuseTooLarge(exchange)) co_return *std::move(refused);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "aio/task.h"
@@ -17,7 +18,7 @@ namespace lazaret::http {
 
 struct ScanEndpointSettings {
   std::size_t max_parts = 1000;           // files in one multipart body
-  milliseconds request_timeout{300'000};  // from the end of an upload to its answer
+  milliseconds request_timeout{300'000};  // from the end of an upload to its answer; for a turn at the disk
 };
 
 // POST /v1/scan: takes one file, or several as multipart/form-data, and answers when they have been judged.
@@ -27,6 +28,10 @@ class ScanEndpoint {
                Telemetry& telemetry);
 
   aio::Task<Response> Handle(Exchange& exchange);
+  // The answer when it can be given at once: a small file that has arrived whole and whose verdict is at hand. Such a
+  // request takes no room, no scan and no coroutine, and so it is not refused when the server is busy. Else empty, with
+  // nothing done.
+  std::optional<Response> HandleNow(Exchange& exchange);
 
  private:
   class Sink;

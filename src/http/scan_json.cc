@@ -51,12 +51,15 @@ void AppendOverridden(std::string& out, const Override& entry) {
   AppendSignatures(out, std::span(&entry.signature, entry.kind == VerdictKind::kInfected ? 1 : 0));
 }
 
-void AppendEngine(std::string& out, const EngineInfo& engine) {
-  Append(out, R"({"name":")", EscapeJson(engine.name), R"(","version":")", EscapeJson(engine.version),
-         R"(","signature_set":")", EscapeJson(engine.signature_label), R"(")");
-  if (engine.built_at) Append(out, R"(,"built_at":")", FormatRfc3339(*engine.built_at), R"(")");
-  if (engine.test_set) out += R"(,"test_signatures_only":true)";
-  out += '}';
+// Nearly all answers name the same engine: each thread keeps the text of the last one.
+void AppendEngine(std::string& out, const EngineInfoPtr& engine) {
+  thread_local EngineInfoPtr last;
+  thread_local std::string text;
+  if (engine != last) {
+    text = EngineJson(*engine);
+    last = engine;
+  }
+  out += text;
 }
 
 // With one decimal; a time that is none, from a store perhaps, as 0.
@@ -73,7 +76,7 @@ void AppendRecord(std::string& out, const Answer& answer) {
   out += R"(","scan_ms":)";
   AppendTenths(out, record.scan_ms);
   out += R"(,"engine":)";
-  AppendEngine(out, *record.engine);
+  AppendEngine(out, record.engine);
 }
 
 }  // namespace
@@ -86,7 +89,11 @@ std::string VerdictMembers(const Verdict& verdict) {
 
 std::string EngineJson(const EngineInfo& engine) {
   std::string out;
-  AppendEngine(out, engine);
+  Append(out, R"({"name":")", EscapeJson(engine.name), R"(","version":")", EscapeJson(engine.version),
+         R"(","signature_set":")", EscapeJson(engine.signature_label), R"(")");
+  if (engine.built_at) Append(out, R"(,"built_at":")", FormatRfc3339(*engine.built_at), R"(")");
+  if (engine.test_set) out += R"(,"test_signatures_only":true)";
+  out += '}';
   return out;
 }
 

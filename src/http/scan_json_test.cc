@@ -45,6 +45,20 @@ TEST(ScanJson, ShowsAnInfectedContent) {
   EXPECT_FALSE(json.contains("reason"));
 }
 
+TEST(ScanJson, NamesTheEngineOfEachVerdict) {
+  const auto set_of = [](const EngineInfoPtr& engine) {
+    return std::string(
+        Render(Verdict::Clean({engine, 68, WallTime(seconds(0)), 1})).at("engine").at("signature_set").as_string());
+  };
+  EngineInfo other = *Engine();
+  other.signature_label = "daily 2";
+  const auto newer = std::make_shared<const EngineInfo>(other);
+  const EngineInfoPtr older = Engine();
+  EXPECT_EQ(set_of(older), "daily 1, 3d1f0a2b");
+  EXPECT_EQ(set_of(newer), "daily 2");
+  EXPECT_EQ(set_of(older), "daily 1, 3d1f0a2b");
+}
+
 TEST(ScanJson, WritesTheTimeWithOneDecimal) {
   const auto time = [](double scan_ms) {
     return Render(Verdict::Clean({Engine(), 68, WallTime(seconds(0)), scan_ms})).at("scan_ms").as_double();

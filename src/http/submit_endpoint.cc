@@ -28,6 +28,7 @@ class SubmitEndpoint::Sink final : public FormSink {
     files.push_back({std::move(name), std::move(content)});
     co_return std::nullopt;
   }
+  bool MayWait() const override { return false; }
   bool WantsField(std::string_view name) const override { return name == kCallbackField; }
   std::optional<Response> OnField(std::string_view, std::string value) override {
     if (options_.callback) return Problem(400, "malformed", "there are two callbacks");
@@ -44,11 +45,11 @@ class SubmitEndpoint::Sink final : public FormSink {
   SubmitOptions& options_;
 };
 
-SubmitEndpoint::SubmitEndpoint(std::size_t max_parts, JobService& jobs, Spool& spool, CheckCallback check_callback,
-                               const Clock& clock, Telemetry& telemetry)
+SubmitEndpoint::SubmitEndpoint(const UploadSettings& upload, JobService& jobs, Spool& spool,
+                               CheckCallback check_callback, const Clock& clock, Telemetry& telemetry)
     : jobs_(jobs),
       check_callback_(std::move(check_callback)),
-      upload_(max_parts, spool, clock, telemetry, [&jobs] { return jobs.RetryAfter(); }) {}
+      upload_(upload, spool, clock, telemetry, [&jobs] { return jobs.RetryAfter(); }) {}
 
 aio::Task<Response> SubmitEndpoint::Handle(Exchange& exchange) {
   auto options = ParseSubmitOptions(exchange.head.query);

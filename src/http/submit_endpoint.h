@@ -25,8 +25,7 @@ class SubmitEndpoint {
   // Says why an URL may not be called back; any thread.
   using CheckCallback = std::function<Result<void>(std::string_view url)>;
 
-  // `max_parts` of one form.
-  SubmitEndpoint(std::size_t max_parts, JobService& jobs, Spool& spool, CheckCallback check_callback,
+  SubmitEndpoint(const UploadSettings& upload, JobService& jobs, Spool& spool, CheckCallback check_callback,
                  const Clock& clock, Telemetry& telemetry);
 
   aio::Task<Response> Handle(Exchange& exchange);

@@ -29,22 +29,70 @@ std::string Combined(const wire::RequestHead& head, std::string_view name) {
   return value;
 }
 
-// What had come before it could be known that it has to wait for the disk: little, for which no read buffer is kept.
-aio::Task<Result<void>> AppendWithoutTurn(SpoolWriter& writer, Bytes bytes, Body& body) {
-  const std::vector<std::byte> copy(bytes.begin(), bytes.end());
-  body.Release();
-  co_return co_await writer.Append(copy);
-}
-
 }  // namespace
 
-Upload::Upload(std::size_t max_parts, Spool& spool, const Clock& clock, Telemetry& telemetry,
+// The pieces of one body on their way into the spool, and the turn at the disk that they may need. What may have to go
+// there is read only when it is its turn: thousands of clients may wait for that at once, and not with a read buffer
+// each. A turn is good for all that has been read with it.
+class Upload::Intake {
+ public:
+  Intake(const Upload& upload, Body& body) : upload_(upload), body_(body) {}
+
+  // The next piece when it is here already; empty bytes at the end.
+  std::optional<Result<Bytes>> Now() { return body_.ReadNow(); }
+
+  // The next piece when there is none here.
+  template <class MayNeedTurn>
+  aio::Task<Result<Bytes>> Read(MayNeedTurn may_need_turn) {
+    for (;;) {
+      turn_.reset();
+      if (may_need_turn()) {
+        if (!body_.HasArrived()) {
+          if (auto arrived = co_await body_.Arrival(); !arrived) co_return std::unexpected(arrived.error());
+        }
+        if (auto taken = co_await TakeTurn(); !taken) co_return std::unexpected(taken.error());
+      }
+      if (auto bytes = body_.ReadArrived()) co_return *std::move(bytes);
+      turn_.reset();
+      if (auto arrived = co_await body_.Arrival(); !arrived) co_return std::unexpected(arrived.error());
+    }
+  }
+
+  bool has_turn() const { return turn_.has_value(); }
+  void EndTurn() { turn_.reset(); }
+  aio::Task<Result<void>> TakeTurn() {
+    const SteadyTime before = upload_.clock_.SteadyNow();
+    auto taken = co_await upload_.spool_.TakeTurn(before + upload_.settings_.disk_wait);
+    if (!taken) co_return std::unexpected(taken.error());
+    turn_.emplace(*std::move(taken));
+    body_.Excuse(upload_.clock_.SteadyNow() - before);
+    co_return Result<void>();
+  }
+
+  // Bytes for which there is a turn.
+  aio::Task<Result<void>> Append(SpoolWriter& writer, Bytes bytes) {
+    const SteadyTime before = upload_.clock_.SteadyNow();
+    auto appended = co_await writer.Append(bytes, *turn_);
+    body_.Excuse(upload_.clock_.SteadyNow() - before);
+    co_return appended;
+  }
+  // Bytes of the body that had come before it could be known that they have to wait: no read buffer is kept for them.
+  aio::Task<Result<void>> TakeTurnAndAppend(SpoolWriter& writer, Bytes bytes) {
+    const std::vector<std::byte> copy(bytes.begin(), bytes.end());
+    body_.Release();
+    if (auto taken = co_await TakeTurn(); !taken) co_return taken;
+    co_return co_await Append(writer, copy);
+  }
+
+ private:
+  const Upload& upload_;
+  Body& body_;
+  std::optional<DiskTurn> turn_;
+};
+
+Upload::Upload(const UploadSettings& settings, Spool& spool, const Clock& clock, Telemetry& telemetry,
                std::function<seconds()> retry_after)
-    : max_parts_(max_parts),
-      spool_(spool),
-      clock_(clock),
-      telemetry_(telemetry),
-      retry_after_(std::move(retry_after)) {}
+    : settings_(settings), spool_(spool), clock_(clock), telemetry_(telemetry), retry_after_(std::move(retry_after)) {}
 
 Response Upload::Refuse(const Error& error) const {
   telemetry_.OnRefused(ToString(error.code));
@@ -79,6 +127,21 @@ std::optional<Response> Upload::RefuseTooLarge(const Exchange& exchange) const {
   return Refuse(room.error());
 }
 
+bool Upload::IsPlainFile(const Exchange& exchange) const {
+  const auto matters = [](const wire::HeaderField& field) {
+    return wire::EqualsIgnoreCase(field.name, "Content-Encoding") ||
+           wire::EqualsIgnoreCase(field.name, "Repr-Digest") ||
+           (wire::EqualsIgnoreCase(field.name, "Content-Type") && wire::IsMultipart(field.value));
+  };
+  return std::ranges::none_of(exchange.head.fields, matters) && exchange.head.Count("Content-Type") <= 1 &&
+         exchange.body.length().value_or(0) <= spool_.settings().max_content;
+}
+
+void Upload::Take(Exchange& exchange, SteadyTime since) const {
+  telemetry_.OnSpooled(clock_.SteadyNow() - since, exchange.body.length().value_or(0));
+  (void)exchange.body.ReadNow();
+}
+
 Result<std::optional<Digest>> Upload::ClaimedDigest(const Exchange& exchange) {
   const std::string field = Combined(exchange.head, "Repr-Digest");
   if (field.empty()) return std::nullopt;
@@ -87,56 +150,27 @@ Result<std::optional<Digest>> Upload::ClaimedDigest(const Exchange& exchange) {
   return *digest;
 }
 
-std::optional<Result<Upload::Piece>> Upload::ReadNow(Body& body) {
-  const auto bytes = body.ReadNow();
-  if (!bytes) return std::nullopt;
-  if (!*bytes) return std::unexpected(bytes->error());
-  return Piece{**bytes, std::nullopt};
-}
-
-template <class MayNeedTurn>
-aio::Task<Result<Upload::Piece>> Upload::Read(Body& body, MayNeedTurn may_need_turn) const {
-  for (;;) {
-    std::optional<DiskTurn> turn;
-    if (may_need_turn()) {
-      if (auto arrived = co_await body.Arrival(); !arrived) co_return std::unexpected(arrived.error());
-      const SteadyTime before = clock_.SteadyNow();
-      auto taken = co_await spool_.TakeTurn();
-      if (!taken) co_return std::unexpected(taken.error());
-      turn.emplace(*std::move(taken));
-      body.Excuse(clock_.SteadyNow() - before);
-    }
-    if (auto bytes = body.ReadArrived()) {
-      if (!*bytes) co_return std::unexpected(bytes->error());
-      co_return Piece{**bytes, std::move(turn)};
-    }
-    turn.reset();
-    if (auto arrived = co_await body.Arrival(); !arrived) co_return std::unexpected(arrived.error());
-  }
-}
-
 aio::Task<std::expected<ContentPtr, Response>> Upload::ReceiveFile(Exchange& exchange,
                                                                    std::optional<Digest> claimed) const {
   const SteadyTime start = clock_.SteadyNow();
   SpoolWriter writer = spool_.NewWriter(exchange.body.length());
+  Intake intake(*this, exchange.body);
   for (;;) {
-    auto piece = ReadNow(exchange.body);
-    if (!piece) piece.emplace(co_await Read(exchange.body, [&] { return writer.MayNeedTurn(); }));
-    if (!*piece) co_return std::unexpected(RefuseBody(piece->error()));
-    const auto& [bytes, turn] = **piece;
-    if (bytes.empty()) break;
-    auto appended = writer.AppendNow(bytes);
+    auto bytes = intake.Now();
+    if (!bytes) bytes.emplace(co_await intake.Read([&] { return writer.MayNeedTurn(); }));
+    if (!*bytes) co_return std::unexpected(RefuseBody(bytes->error()));
+    if ((*bytes)->empty()) break;
+    auto appended = writer.AppendNow(**bytes);
     if (!appended) {
-      const SteadyTime before = clock_.SteadyNow();
-      if (turn) {
-        appended = co_await writer.Append(bytes, &*turn);
+      if (intake.has_turn()) {
+        appended = co_await intake.Append(writer, **bytes);
       } else {
-        appended = co_await AppendWithoutTurn(writer, bytes, exchange.body);
+        appended = co_await intake.TakeTurnAndAppend(writer, **bytes);
       }
-      exchange.body.Excuse(clock_.SteadyNow() - before);
     }
     if (!*appended) co_return std::unexpected(RefuseBody(appended->error()));
   }
+  intake.EndTurn();
   telemetry_.OnSpooled(clock_.SteadyNow() - start, writer.size());
   auto content = writer.Finish();
   if (!content) co_return std::unexpected(RefuseBody(content.error()));
@@ -161,7 +195,7 @@ std::expected<std::optional<std::string>, Response> Upload::FormBoundary(const E
 }
 
 std::uint64_t Upload::MaxFormBytes() const {
-  return spool_.settings().max_content + kFormOverhead + kFormOverheadPerPart * max_parts_;
+  return spool_.settings().max_content + kFormOverhead + kFormOverheadPerPart * settings_.max_parts;
 }
 
 Error Upload::FormTooLarge() const {
@@ -169,25 +203,56 @@ Error Upload::FormTooLarge() const {
           fmt::format("the form is larger than {} bytes: content.max_size and some for its headers", MaxFormBytes())};
 }
 
-// Carries out what the parser says about one form.
+// Takes one form apart and carries out what the parser says.
 class Upload::FormReader {
  public:
-  FormReader(const Upload& upload, Exchange& exchange, FormSink& sink)
-      : upload_(upload), exchange_(exchange), sink_(sink) {}
+  FormReader(const Upload& upload, Exchange& exchange, std::string_view boundary, FormSink& sink)
+      : upload_(upload),
+        exchange_(exchange),
+        sink_(sink),
+        intake_(upload, exchange.body),
+        parser_(boundary, upload.settings_.max_parts) {}
 
-  // `turn` is that of the piece which the event comes from; it is given back when something else is waited for.
-  aio::Task<std::optional<Response>> On(wire::MultipartEvent event, std::optional<DiskTurn>& turn) {
-    if (auto* begin = std::get_if<wire::PartBegin>(&event)) co_return OnBegin(std::move(*begin));
-    if (const auto* data = std::get_if<wire::PartData>(&event)) {
-      co_return co_await OnData(data->bytes, turn ? &*turn : nullptr);
+  aio::Task<std::optional<Response>> ReadAll() {
+    std::uint64_t received = 0;
+    for (;;) {
+      auto bytes = intake_.Now();
+      if (!bytes) bytes.emplace(co_await intake_.Read([&] { return MayNeedTurn(); }));
+      if (!*bytes) co_return upload_.RefuseBody(bytes->error());
+      if ((*bytes)->empty()) break;
+      received += (*bytes)->size();
+      if (received > upload_.MaxFormBytes()) co_return upload_.RefuseBody(upload_.FormTooLarge());
+      if (auto answer = co_await Take(**bytes)) co_return answer;
     }
-    if (std::holds_alternative<wire::PartEnd>(event)) co_return co_await OnEnd(turn);
+    if (auto finished = parser_.Finish(); !finished) co_return upload_.RefuseBody(finished.error());
+    if (files_ == 0) {
+      co_return Problem(400, "no-file", "the multipart body has no file part: send it as curl -F file=@FILE does");
+    }
     co_return std::nullopt;
   }
-  bool MayNeedTurn() const { return writer_ ? writer_->MayNeedTurn() : upload_.spool_.MayNeedTurn(); }
-  std::size_t files() const { return files_; }
 
  private:
+  bool MayNeedTurn() const { return writer_ ? writer_->MayNeedTurn() : upload_.spool_.MayNeedTurn(); }
+
+  aio::Task<std::optional<Response>> Take(Bytes bytes) {
+    parser_.Feed(bytes);
+    for (;;) {
+      auto event = parser_.Next();
+      if (!event) co_return upload_.RefuseBody(event.error());
+      if (!*event) break;
+      if (auto answer = co_await On(**std::move(event))) co_return answer;
+    }
+    kept_ = std::vector<std::byte>();  // {} would keep the memory
+    co_return std::nullopt;
+  }
+
+  aio::Task<std::optional<Response>> On(wire::MultipartEvent event) {
+    if (auto* begin = std::get_if<wire::PartBegin>(&event)) co_return OnBegin(std::move(*begin));
+    if (const auto* data = std::get_if<wire::PartData>(&event)) co_return co_await OnData(data->bytes);
+    if (std::holds_alternative<wire::PartEnd>(event)) co_return co_await OnEnd();
+    co_return std::nullopt;
+  }
+
   std::optional<Response> OnBegin(wire::PartBegin begin) {
     if (begin.filename) {
       name_ = *std::move(begin.filename);
@@ -203,12 +268,17 @@ class Upload::FormReader {
     return std::nullopt;
   }
 
-  aio::Task<std::optional<Response>> OnData(Bytes bytes, const DiskTurn* turn) {
+  aio::Task<std::optional<Response>> OnData(Bytes bytes) {
     if (writer_) {
-      const SteadyTime before = upload_.clock_.SteadyNow();
-      auto appended = co_await writer_->Append(bytes, turn);
-      exchange_.body.Excuse(upload_.clock_.SteadyNow() - before);
-      if (!appended) co_return upload_.RefuseBody(appended.error());
+      auto appended = writer_->AppendNow(bytes);
+      if (!appended) {
+        if (!intake_.has_turn()) {
+          bytes = KeepRest(bytes);
+          if (auto taken = co_await intake_.TakeTurn(); !taken) co_return upload_.RefuseBody(taken.error());
+        }
+        appended = co_await intake_.Append(*writer_, bytes);
+      }
+      if (!*appended) co_return upload_.RefuseBody(appended->error());
     } else if (field_) {
       if (field_->size() + bytes.size() > kMaxFieldBytes) {
         co_return upload_.RefuseBody(
@@ -219,7 +289,7 @@ class Upload::FormReader {
     co_return std::nullopt;
   }
 
-  aio::Task<std::optional<Response>> OnEnd(std::optional<DiskTurn>& turn) {
+  aio::Task<std::optional<Response>> OnEnd() {
     if (field_) {
       auto answer = sink_.OnField(name_, *std::exchange(field_, std::nullopt));
       if (answer) answer->close = true;
@@ -231,7 +301,10 @@ class Upload::FormReader {
     auto content = writer_->Finish();
     writer_.reset();
     if (!content) co_return upload_.RefuseBody(content.error());
-    turn.reset();
+    if (sink_.MayWait()) {
+      intake_.EndTurn();
+      KeepRest({});
+    }
     const SteadyTime before = upload_.clock_.SteadyNow();
     auto answer = co_await sink_.OnFile(std::move(name_), *std::move(content));
     if (answer) answer->close = true;
@@ -239,9 +312,25 @@ class Upload::FormReader {
     co_return answer;
   }
 
+  // Gives the read buffer back before a long wait: keeps `bytes`, of the event that is being carried out, and what the
+  // parser has not looked at yet. Returns where `bytes` are then.
+  Bytes KeepRest(Bytes bytes) {
+    if (!kept_.empty()) return bytes;
+    const Bytes rest = parser_.rest();
+    kept_.reserve(bytes.size() + rest.size());
+    kept_.assign(bytes.begin(), bytes.end());
+    kept_.insert(kept_.end(), rest.begin(), rest.end());
+    parser_.MoveRest(Bytes(kept_).last(rest.size()));
+    exchange_.body.Release();
+    return Bytes(kept_).first(bytes.size());
+  }
+
   const Upload& upload_;
   Exchange& exchange_;
   FormSink& sink_;
+  Intake intake_;
+  wire::MultipartParser parser_;
+  std::vector<std::byte> kept_;  // what is left of a piece, instead of the read buffer
   // Of the part that is being read.
   std::string name_;
   std::optional<SpoolWriter> writer_;  // when it is a file
@@ -252,36 +341,8 @@ class Upload::FormReader {
 
 aio::Task<std::optional<Response>> Upload::ReceiveForm(Exchange& exchange, std::string_view boundary,
                                                        FormSink& sink) const {
-  wire::MultipartParser parser(boundary, max_parts_);
-  FormReader reader(*this, exchange, sink);
-  std::uint64_t received = 0;
-  for (;;) {
-    auto piece = ReadNow(exchange.body);
-    if (!piece) piece.emplace(co_await Read(exchange.body, [&] { return reader.MayNeedTurn(); }));
-    if (!*piece) co_return RefuseBody(piece->error());
-    auto& [bytes, turn] = **piece;
-    if (bytes.empty()) break;
-    received += bytes.size();
-    if (received > MaxFormBytes()) co_return RefuseBody(FormTooLarge());
-    std::vector<std::byte> copy;
-    if (!turn && reader.MayNeedTurn()) {
-      copy.assign(bytes.begin(), bytes.end());
-      exchange.body.Release();
-      bytes = copy;
-    }
-    parser.Feed(bytes);
-    for (;;) {
-      auto event = parser.Next();
-      if (!event) co_return RefuseBody(event.error());
-      if (!*event) break;
-      if (auto answer = co_await reader.On(**std::move(event), turn)) co_return answer;
-    }
-  }
-  if (auto finished = parser.Finish(); !finished) co_return RefuseBody(finished.error());
-  if (reader.files() == 0) {
-    co_return Problem(400, "no-file", "the multipart body has no file part: send it as curl -F file=@FILE does");
-  }
-  co_return std::nullopt;
+  FormReader reader(*this, exchange, boundary, sink);
+  co_return co_await reader.ReadAll();
 }
 
 }  // namespace lazaret::http

@@ -26,17 +26,24 @@ class FormSink {
  public:
   virtual ~FormSink() = default;
   virtual aio::Task<std::optional<Response>> OnFile(std::string name, ContentPtr content) = 0;
+  // Whether OnFile may wait for something.
+  virtual bool MayWait() const { return true; }
   // Fields that are no file are passed over unless they are wanted.
   virtual bool WantsField(std::string_view /*name*/) const { return false; }
   virtual std::optional<Response> OnField(std::string_view /*name*/, std::string /*value*/) { return std::nullopt; }
+};
+
+struct UploadSettings {
+  std::size_t max_parts = 1000;     // of one form
+  milliseconds disk_wait{300'000};  // for its turn at the disk a body waits so long at most, each time
 };
 
 // How files come in, whatever is done with them then: as the body itself or as parts of a form. Bytes go to the spool
 // as they arrive.
 class Upload {
  public:
-  // `max_parts` of one form. `retry_after` says when a client that is refused should come again.
-  Upload(std::size_t max_parts, Spool& spool, const Clock& clock, Telemetry& telemetry,
+  // `retry_after` says when a client that is refused should come again.
+  Upload(const UploadSettings& settings, Spool& spool, const Clock& clock, Telemetry& telemetry,
          std::function<seconds()> retry_after);
 
   // What can be refused before the body is read, whatever it is.
@@ -47,6 +54,11 @@ class Upload {
   std::optional<Response> RefuseTooLarge(const Exchange& exchange) const;
   Result<void> CheckRoom(const Exchange& exchange) const { return spool_.CheckRoom(exchange.body.length()); }
   Result<void> CheckRoomForSomething() const { return spool_.CheckRoom(std::nullopt); }
+
+  // Whether the body is one file that is neither too large nor has anything said of it that has to be looked at.
+  bool IsPlainFile(const Exchange& exchange) const;
+  // Reads a body that has arrived as a whole, has been looked at since `since`, and is not needed any more.
+  void Take(Exchange& exchange, SteadyTime since) const;
 
   // The digest that the client says the body has (Repr-Digest, RFC 9530); empty when it says none.
   static Result<std::optional<Digest>> ClaimedDigest(const Exchange& exchange);
@@ -61,22 +73,12 @@ class Upload {
   aio::Task<std::optional<Response>> ReceiveForm(Exchange& exchange, std::string_view boundary, FormSink& sink) const;
 
  private:
+  class Intake;
   class FormReader;
-  // Bytes of a body, empty at its end, and the turn at the disk that they may need.
-  struct Piece {
-    Bytes bytes;
-    std::optional<DiskTurn> turn;
-  };
-  // A piece that is here already, without waiting and without a coroutine.
-  static std::optional<Result<Piece>> ReadNow(Body& body);
-  // The next piece when there is none here. One that may have to go to the disk is read only when it is its turn there:
-  // thousands of clients may wait for that at once, and not with a read buffer each.
-  template <class MayNeedTurn>
-  aio::Task<Result<Piece>> Read(Body& body, MayNeedTurn may_need_turn) const;
   std::uint64_t MaxFormBytes() const;
   Error FormTooLarge() const;
 
-  const std::size_t max_parts_;
+  const UploadSettings settings_;
   Spool& spool_;
   const Clock& clock_;
   Telemetry& telemetry_;

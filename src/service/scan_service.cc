@@ -80,7 +80,7 @@ ScanService::ScanService(ScanServiceSettings settings, Engine& engine, VerdictCa
       claiming_(log, "scans are not shared with other nodes", "scans are shared with other nodes again") {}
 
 Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
-  if (engine_.Current() == nullptr) return Fail(Errc::kUnavailable, engine_.NotReadyReason());
+  if (!IsReady()) return Fail(Errc::kUnavailable, engine_.NotReadyReason());
   if (scheduler_.IsFull(size)) return Fail(Errc::kOverloaded, "too many scans are waiting already (queue.max_waiting)");
   return {};
 }

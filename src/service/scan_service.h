@@ -85,6 +85,8 @@ class ScanService {
               aio::Executor engine_executor, const Clock& clock, Log& log, Telemetry& telemetry,
               ScanClaims* claims = nullptr, const OverrideBoard* overrides = nullptr);
 
+  // Whether there is an engine.
+  bool IsReady() const { return engine_.Current() != nullptr; }
   // Whether a new scan would be refused now: kUnavailable without an engine, kOverloaded when the queue is full. For
   // front doors to ask before they read a body.
   // Short contents and long ones are bounded apart; `size` may be a guess.

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -154,10 +157,14 @@ std::uint64_t Spool::DiskFor(std::uint64_t size) const {
 
 SpoolWriter Spool::NewWriter(std::optional<std::uint64_t> expected_size) { return SpoolWriter(*this, expected_size); }
 
-aio::Task<Result<DiskTurn>> Spool::TakeTurn() {
-  auto turn = co_await turns_.Enter(SteadyTime::max());
-  if (!turn) co_return Fail(Errc::kCancelled, "cancelled while waiting for the disk");
-  co_return *std::move(turn);
+aio::Task<Result<DiskTurn>> Spool::TakeTurn(SteadyTime deadline) {
+  auto turn = co_await turns_.Enter(deadline);
+  if (turn) co_return *std::move(turn);
+  const auto cancellation = co_await boost::asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() != boost::asio::cancellation_type::none) {
+    co_return Fail(Errc::kCancelled, "cancelled while waiting for the disk");
+  }
+  co_return Fail(Errc::kOverloaded, "too many contents are on their way to the disk");
 }
 
 bool Spool::MayNeedTurn() const { return !memory_.HasRoomFor(MemoryFor(kPiece)); }
@@ -193,9 +200,16 @@ bool SpoolWriter::MayNeedTurn() const {
   return memory > memory_.bytes() && !spool_->memory_.HasRoomFor(memory - memory_.bytes());
 }
 
-aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes, const DiskTurn* turn) {
+aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes, const DiskTurn& /*held*/) {
   if (auto done = AppendNow(bytes)) co_return *std::move(done);
-  co_return co_await AppendToFile(bytes, turn);
+  co_return co_await AppendToFile(bytes);
+}
+
+aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes, SteadyTime deadline) {
+  if (auto done = AppendNow(bytes)) co_return *std::move(done);
+  const auto turn = co_await spool_->TakeTurn(deadline);
+  if (!turn) co_return std::unexpected(turn.error());
+  co_return co_await AppendToFile(bytes);
 }
 
 Result<void> SpoolWriter::AppendToMemory(Bytes bytes) {
@@ -224,13 +238,7 @@ Result<void> SpoolWriter::MoveToMemoryFile() {
   return written;
 }
 
-aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes, const DiskTurn* turn) {
-  std::optional<DiskTurn> own;
-  if (turn == nullptr) {
-    auto taken = co_await spool_->TakeTurn();
-    if (!taken) co_return std::unexpected(taken.error());
-    own.emplace(*std::move(taken));
-  }
+aio::Task<Result<void>> SpoolWriter::AppendToFile(Bytes bytes) {
   const std::uint64_t new_size = size_ + bytes.size();
   if (!disk_.GrowTo(spool_->DiskFor(new_size))) co_return std::unexpected(DiskFull(*spool_));
   if (!a_file_.GrowTo(1)) co_return std::unexpected(TooManyFiles(*spool_));

@@ -10,6 +10,7 @@
 #include "aio/blocking_pool.h"
 #include "aio/gate.h"
 #include "aio/task.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -47,8 +48,9 @@ class Spool {
   // `expected_size` chooses the right place from the start; a wrong one only costs time.
   SpoolWriter NewWriter(std::optional<std::uint64_t> expected_size);
 
-  // kCancelled when the caller is. Whoever takes its turn before the piece is read needs no memory while it waits.
-  aio::Task<Result<DiskTurn>> TakeTurn();
+  // kOverloaded when there is none before `deadline`, kCancelled when the caller is. Whoever takes its turn before the
+  // piece is read needs no memory while it waits.
+  aio::Task<Result<DiskTurn>> TakeTurn(SteadyTime deadline);
   // Whether the next piece of a content that begins now may have to go to the disk.
   bool MayNeedTurn() const;
 
@@ -79,9 +81,11 @@ class SpoolWriter {
   ~SpoolWriter();
 
   // Suspends only when the content lies in a file. kTooLarge beyond the limit, kOverloaded when a budget for files
-  // or the disk is full, kCancelled. After an error the writer can only be dropped. Without a `turn` it waits for one
-  // of its own when it needs one.
-  aio::Task<Result<void>> Append(Bytes bytes, const DiskTurn* turn = nullptr);
+  // or the disk is full, kCancelled. After an error the writer can only be dropped.
+  aio::Task<Result<void>> Append(Bytes bytes, const DiskTurn& turn);
+  // With a turn of its own, which it waits for with the bytes in hand until `deadline`: kOverloaded then. For the clamd
+  // front door: it has fewer connections.
+  aio::Task<Result<void>> Append(Bytes bytes, SteadyTime deadline);
   // Append without suspending, and without a coroutine: empty, with nothing taken in, when it belongs into a file.
   std::optional<Result<void>> AppendNow(Bytes bytes);
 
@@ -98,7 +102,7 @@ class SpoolWriter {
   SpoolWriter(Spool& spool, std::optional<std::uint64_t> expected_size);
 
   Result<void> AppendToMemory(Bytes bytes);
-  aio::Task<Result<void>> AppendToFile(Bytes bytes, const DiskTurn* turn);
+  aio::Task<Result<void>> AppendToFile(Bytes bytes);
   Result<void> MoveToMemoryFile();
 
   Spool* spool_;

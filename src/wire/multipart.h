@@ -52,6 +52,10 @@ class MultipartParser {
   // Only after Next returned empty, and at the beginning.
   void Feed(Bytes bytes) { input_ = bytes; }
 
+  // What Next has not looked at, and where it lies from now on: for who cannot leave the bytes where they are.
+  Bytes rest() const { return input_; }
+  void MoveRest(Bytes moved) { input_ = moved; }
+
   // Empty when more input is needed. kTooLarge when a limit is passed, kMalformed with a sentence that names the
   // defect and the part (counted from 1) otherwise; the parser then repeats that error for ever.
   Result<std::optional<MultipartEvent>> Next();

@@ -148,6 +148,21 @@ TEST_F(Overridden, AnswersOnEveryFrontDoor) {
   }
 }
 
+TEST_F(Overridden, IsNotAskedOfABodyWhileThereIsNoEngine) {
+  ServerOptions options = Options();
+  options.signatures = root_ / "none";
+  std::filesystem::create_directory(options.signatures);
+  const Node node(options, root_, "own");
+  const std::string content = "small";
+  ASSERT_TRUE(node.Add(content, "clean"));
+  // Known all the same, as the lookup says.
+  ASSERT_TRUE(Eventually([&] {
+    const auto known = Get(node.port(), "/v1/scans/" + IdOf(content));
+    return known && known->status == 200;
+  }));
+  EXPECT_THAT(node.Scan(content), HasStatus(503)) << "as one that comes in two pieces is";
+}
+
 TEST_F(Overridden, SurvivesARestartAndEndsByItself) {
   Node node = MakeNode("own");
   ASSERT_TRUE(node.IsReady());

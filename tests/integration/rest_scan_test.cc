@@ -225,6 +225,33 @@ TEST_F(RestScan, RefusesABodyThatIsNotWhatItsDigestSays) {
   EXPECT_THAT(Post(port(), "/v1/scan", "one", {{"Repr-Digest", "sha-512=:AAAA:"}}), HasVerdict("clean"));
 }
 
+TEST_F(RestScan, LooksAtTheRequestOfAKnownFileAsAtAnyOther) {
+  Start();
+  const std::string form = MakeMultipart({{"a", "a", Eicar()}});
+  ASSERT_THAT(Post(port(), "/v1/scan", form), HasStatus(200)) << "what looks like a form is a file here";
+  ASSERT_THAT(Post(port(), "/v1/scan", Eicar()), HasVerdict("infected"));
+  const double spooled = Metric("lazaret_spooled_bytes_total");
+  const auto known = Post(port(), "/v1/scan?name=a%20b&on_infected=406", Eicar(), {{"Content-Type", "text/plain"}});
+  ASSERT_THAT(known, HasStatus(406));
+  EXPECT_TRUE(ParseJson(*known).at("cached").as_bool());
+  EXPECT_EQ(TextOf(ParseJson(*known), "name"), "a b");
+  EXPECT_EQ(Metric("lazaret_spooled_bytes_total"), spooled + static_cast<double>(Eicar().size()));
+
+  EXPECT_EQ(Entries(Post(port(), "/v1/scan", form, MultipartHeaders())).size(), 1u);
+  EXPECT_THAT(Post(port(), "/v1/scan?on_infected=1", Eicar()), IsProblem(400, "malformed"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar(), {{"Content-Encoding", "gzip"}}), IsProblem(415, "content-encoding"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar(), {{"Repr-Digest", "sha-256=:AAAA:"}}), IsProblem(400, "bad-digest"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar(), {{"Repr-Digest", ReprDigestOf("another")}}),
+              IsProblem(400, "digest-mismatch"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar(), {{"Content-Type", "text/plain"}, {"Content-Type", "text/html"}}),
+              IsProblem(400, "malformed"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar(), {{"Expect", "something"}}), HasStatus(417));
+
+  Start({"--max-size", std::to_string(Eicar().size() - 1)});
+  ASSERT_THAT(Get(port(), "/v1/scans/" + IdOf(Eicar())), HasVerdict("infected"));
+  EXPECT_THAT(Post(port(), "/v1/scan", Eicar()), IsProblem(413, "too-large"));
+}
+
 TEST_F(RestScan, LimitsTheSizeOfAContent) {
   constexpr std::size_t kMost = 300'000;
   Start({"--max-size", std::to_string(kMost)});
