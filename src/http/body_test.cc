@@ -13,6 +13,8 @@
 #include <future>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace lazaret::http {
 namespace {
@@ -160,6 +162,27 @@ TEST_F(BodyTest, BytesThatWereParkedGiveTheirMemoryBack) {
   while (!more) more = input_.MoreNow();
   EXPECT_EQ(input_.buffered(), "yyz");
   EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "it went back into a buffer";
+}
+
+TEST_F(BodyTest, HoldsABufferWhileItWaitsOnlyWhenThereArePlenty) {
+  for (const bool plenty : {true, false}) {
+    input_.Park();
+    std::vector<net::BufferPool::Buffer> others(net::BufferPool::kMostKept - (plenty ? 1 : 0));
+    for (net::BufferPool::Buffer& other : others) other = buffers_.Take();
+    auto more = asio::co_spawn(io_, input_.More(), asio::use_future);
+    io_.restart();
+    io_.poll();
+    EXPECT_TRUE(buffers_.HasPlenty()) << "there may be as many as are in use now";
+    others.push_back(buffers_.Take());
+    EXPECT_FALSE(buffers_.HasPlenty()) << "but no more";
+    asio::write(client_, asio::buffer("ab", 2));
+    io_.restart();
+    io_.run();
+    ASSERT_TRUE(more.get());
+    EXPECT_EQ(input_.buffered(), "ab");
+    input_.Consume(2);
+    for (net::BufferPool::Buffer& other : others) buffers_.Give(std::move(other));
+  }
 }
 
 TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {

@@ -88,8 +88,6 @@ aio::Task<Result<std::size_t>> Connection::ReadHead() {
       if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
       deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
     }
-    // Without trying first: a client that waits for its answer has sent nothing more, and asking in vain costs as much
-    // as being told.
     if (auto more = co_await input_.More(kHeadPiece); !more) {
       // What had arrived of a head is lost with the connection.
       if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");

@@ -77,6 +77,7 @@ class Input {
   aio::Task<> UntilClosed();
 
  private:
+  aio::Task<Result<void>> Receive(std::size_t most);
   void Unpark();
   void DropParked();
   Result<void> AfterWait(bool failed) const;
