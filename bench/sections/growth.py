@@ -40,11 +40,13 @@ def by_connections(context: Context, section: Section) -> None:
 def by_size(context: Context, section: Section) -> None:
     sizes = [KIB * 4**step for step in range(context.pick(11, 8))]
     rows, cold, known, first = [], [], [], []
-    with Lazaret(context, inputs.signatures(context), {"engine.scanners": context.cores}) as server:
+    # 1 GiB takes longer than engine.deadline allows by default on a slow machine.
+    settings = {"engine.scanners": context.cores, "engine.deadline": "10m", "http.request_timeout": "15m"}
+    with Lazaret(context, inputs.signatures(context), settings) as server:
         for size in sizes:
             context.progress.step(f"growth: contents of {size // KIB} KiB")
             count = max(1, min(20, 64 * MIB // size))
-            new = load.run(context, server.url, body_size=size, salt=True, requests=count, timeout=600)["latency_ms"]["p50"]
+            new = load.run(context, server.url, body_size=size, salt=True, requests=count, timeout=900, expect="clean")["latency_ms"]["p50"]
             load.run(context, server.url, body_size=size, requests=1, timeout=600)
             count = max(3, min(200, 512 * MIB // size))
             again = load.run(context, server.url, body_size=size, requests=count)["latency_ms"]["p50"]
