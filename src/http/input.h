@@ -62,8 +62,8 @@ class Input {
   // Takes in up to `most` bytes of what has arrived; empty, with the buffer given back, when that is nothing.
   // kDisconnected at the end of the stream, kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
-  // Waits without a buffer, and without trying first, and then does what MoreNow does. kTimeout when the connection's
-  // deadline passed.
+  // Waits for something and does what MoreNow does; with a buffer in hand only while BufferPool::HasPlenty. kTimeout
+  // when the connection's deadline passed.
   aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
   // Whether there is something for MoreNow.
   bool HasArrived() const;

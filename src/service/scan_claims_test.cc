@@ -2,8 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -13,6 +12,7 @@
 #include <map>
 #include <optional>
 
+#include "service/pending_scan.h"
 #include "service/scan_service.h"
 #include "service/test_doubles.h"
 
@@ -78,10 +78,7 @@ class ScanClaimsTest : public testing::Test {
     Telemetry telemetry;
     ScanService service;
   };
-  struct Pending {
-    std::shared_ptr<asio::cancellation_signal> cancel = std::make_shared<asio::cancellation_signal>();
-    std::shared_ptr<std::optional<Result<Answer>>> answer = std::make_shared<std::optional<Result<Answer>>>();
-  };
+  using Pending = PendingScan;
 
   // Also after a test that failed.
   void TearDown() override {
@@ -100,24 +97,11 @@ class ScanClaimsTest : public testing::Test {
 
   Pending Start(Node& node, const std::string& text, milliseconds deadline = std::chrono::minutes(1),
                 Urgency urgency = Urgency::kUrgent) {
-    Pending pending;
-    asio::co_spawn(
-        io_,
-        node.service.Scan(std::make_shared<TextContent>(text), std::chrono::steady_clock::now() + deadline, urgency),
-        asio::bind_cancellation_slot(pending.cancel->slot(), [signal = pending.cancel, answer = pending.answer](
-                                                                 std::exception_ptr, Result<Answer> result) {
-          answer->emplace(std::move(result));
-        }));
-    return pending;
+    return StartScan(io_, node.service, text, std::chrono::steady_clock::now() + deadline, urgency);
   }
   template <class Condition>
   bool RunUntil(Condition holds) {
-    const auto end = std::chrono::steady_clock::now() + seconds(30);
-    while (!holds() && std::chrono::steady_clock::now() < end) {
-      io_.restart();
-      io_.run_for(milliseconds(2));
-    }
-    return holds();
+    return RunIoUntil(io_, holds);
   }
   Result<Answer> Wait(const Pending& pending) {
     if (!RunUntil([&] { return pending.answer->has_value(); })) return Fail(Errc::kInternal, "no answer");

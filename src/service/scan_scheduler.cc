@@ -49,13 +49,13 @@ aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
     co_return Fail(Errc::kCancelled, "nobody waits for this scan any more");
   }
   const bool is_urgent = claim.urgency == Urgency::kUrgent;
-  if (is_urgent && !claim.gave_way && IsFull(claim.size)) {
+  const bool is_bounded = is_urgent && !claim.gave_way;
+  if (is_bounded && IsFull(claim.size)) {
     co_return Fail(Errc::kOverloaded, fmt::format("{} scans are waiting already (queue.max_waiting)", waiting()));
   }
   const bool is_short = IsShort(claim.size) && !claim.gave_way;
   const SteadyTime now = clock_.SteadyNow();
   if (!claim.since) claim.since = now;
-  const bool is_bounded = is_urgent && !claim.gave_way;
   const auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
                                                           is_bounded ? now + settings_.max_wait : SteadyTime::max());
   const LaneQueue::Ticket ticket = claim.gave_way ? *claim.gave_way : queue_.Add(is_short, is_urgent, claim.size);

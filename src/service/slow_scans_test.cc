@@ -1,8 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -13,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "service/pending_scan.h"
 #include "service/scan_service.h"
 #include "service/test_doubles.h"
 
@@ -31,11 +31,7 @@ class GaveWayCounter final : public Telemetry {
 // One ordinary slot and the express slot, and contents that are small but take long.
 class SlowScansTest : public testing::Test {
  protected:
-  struct Pending {
-    std::shared_ptr<asio::cancellation_signal> cancel = std::make_shared<asio::cancellation_signal>();
-    std::shared_ptr<std::optional<Result<Answer>>> answer = std::make_shared<std::optional<Result<Answer>>>();
-    bool IsAnswered() const { return answer->has_value(); }
-  };
+  using Pending = PendingScan;
 
   SlowScansTest() {
     engine_.slots = 2;
@@ -60,20 +56,11 @@ class SlowScansTest : public testing::Test {
   void LetGo(const std::string& text) { engine_.held.erase(DigestOf(text)); }
 
   Pending Start(const std::string& text, Urgency urgency = Urgency::kUrgent) {
-    Pending pending;
-    asio::co_spawn(
-        io_, service().Scan(std::make_shared<TextContent>(text), SteadyTime::max(), urgency),
-        asio::bind_cancellation_slot(pending.cancel->slot(), [signal = pending.cancel, answer = pending.answer](
-                                                                 std::exception_ptr, Result<Answer> result) {
-          answer->emplace(std::move(result));
-        }));
-    return pending;
+    return StartScan(io_, service(), text, SteadyTime::max(), urgency);
   }
   template <class Condition>
   bool RunUntil(Condition holds) {
-    const auto end = std::chrono::steady_clock::now() + seconds(30);
-    while (!holds() && std::chrono::steady_clock::now() < end) Run(milliseconds(2));
-    return holds();
+    return RunIoUntil(io_, holds);
   }
   void Run(milliseconds time) {
     io_.restart();
