@@ -24,7 +24,8 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Without these it does not keep what is compiled with precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()
 
 add_library(lazaret_flags INTERFACE)
@@ -48,12 +49,20 @@ if(LAZARET_SANITIZE)
   target_compile_definitions(lazaret_sanitize INTERFACE BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING)
 endif()
 
+include(cmake/Precompiled.cmake)
+
 # lazaret_library(NAME SOURCES a.cc ... DEPS targets ...)
 function(lazaret_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC lazaret_flags lazaret_sanitize ${ARG_DEPS})
+  lazaret_use_precompiled(${name} lazaret_precompiled)
 endfunction()
+
+# The unit tests without the whole programs that the other tests drive.
+if(LAZARET_TESTS)
+  add_custom_target(unit_tests)
+endif()
 
 # lazaret_test(NAME LABEL unit|integration|chaos SOURCES a_test.cc ... DEPS targets ...)
 function(lazaret_test name)
@@ -63,7 +72,11 @@ function(lazaret_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  target_link_libraries(${name} PRIVATE lazaret_flags lazaret_sanitize ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE lazaret_flags lazaret_sanitize lazaret_unoptimised ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  lazaret_use_precompiled(${name} lazaret_precompiled_tests)
+  if(ARG_LABEL STREQUAL "unit")
+    add_dependencies(unit_tests ${name})
+  endif()
   gtest_discover_tests(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300 DISCOVERY_MODE PRE_TEST)
 endfunction()
 
