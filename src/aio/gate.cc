@@ -24,6 +24,11 @@ Task<std::optional<Gate::Seat>> Gate::Enter(SteadyTime deadline) {
   co_return co_await waiter->handoff.Receive(deadline);
 }
 
+std::size_t Gate::waiting() const {
+  std::lock_guard lock(mutex_);
+  return line_.size();
+}
+
 void Gate::Leave() {
   Seat seat(*this);
   for (;;) {

@@ -38,6 +38,7 @@ class Gate {
   // Empty when there is no seat before `deadline`, when too many wait already, or when the caller is cancelled (its
   // next wait throws then).
   Task<std::optional<Seat>> Enter(SteadyTime deadline);
+  std::size_t waiting() const;
 
  private:
   struct Waiter;
@@ -48,7 +49,7 @@ class Gate {
   };
   void Leave();
 
-  std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows
   std::size_t free_;
   Line line_;
   const std::size_t most_waiting_;

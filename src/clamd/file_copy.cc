@@ -10,7 +10,7 @@
 namespace lazaret::clamd {
 namespace {
 
-constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::size_t kPieceBytes = 32 * 1024;
 using Piece = std::array<std::byte, kPieceBytes>;
 
 std::unexpected<Finding> Failed(std::string_view text) { return std::unexpected(Finding::Failed(text)); }
@@ -51,6 +51,8 @@ std::expected<Beginning, Finding> Begin(int fd, Piece& piece, std::uint64_t most
 }  // namespace
 
 aio::Task<std::expected<ContentPtr, Finding>> CopyFile(KeptFd fd, Spool& spool, FileShare files, SteadyTime deadline) {
+  const auto seat = co_await files.copies().Enter(deadline);
+  if (!seat) co_return std::unexpected(Finding::Of(Error{Errc::kTimeout, "a file could not be read in time"}));
   // Reading may go on after we have left.
   const auto piece = std::make_shared_for_overwrite<Piece>();
   // Small files, most of them, take one visit to the other thread.

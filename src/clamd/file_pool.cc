@@ -16,6 +16,9 @@ struct FileShare::Queue {
     bool is_end;  // of what was kept: never refused, never withdrawn
     std::move_only_function<void()> work;
   };
+  explicit Queue(std::size_t most_copies) : copies(most_copies) {}
+
+  aio::Gate copies;
   std::list<Job> waiting;
   std::size_t ends = 0;     // of them
   std::size_t running = 0;  // on a thread
@@ -56,6 +59,8 @@ class FileThreads : public std::enable_shared_from_this<FileThreads> {
     std::lock_guard lock(mutex_);
     return ends_ < settings_.most_ends && queue.ends < settings_.most_ends_of_share;
   }
+
+  std::size_t copies_of_share() const { return settings_.threads_of_share; }
 
   void Stop() {
     std::unique_lock lock(mutex_);
@@ -131,11 +136,13 @@ void FileShare::Withdraw(std::uint64_t number) { threads_->Withdraw(*queue_, num
 
 void FileShare::End(std::move_only_function<void()> end) noexcept { threads_->Add(queue_, true, std::move(end)); }
 
+aio::Gate& FileShare::copies() const { return queue_->copies; }
+
 bool FileShare::MayKeepMore() const { return threads_->MayKeepMore(*queue_); }
 
 FilePool::FilePool(const FilePoolSettings& settings) : threads_(std::make_shared<FileThreads>(settings)) {}
 
-FileShare FilePool::MakeShare() { return FileShare(threads_, std::make_shared<FileShare::Queue>()); }
+FileShare FilePool::MakeShare() { return {threads_, std::make_shared<FileShare::Queue>(threads_->copies_of_share())}; }
 
 void FilePool::Stop() { threads_->Stop(); }
 

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "aio/gate.h"
 #include "aio/handoff.h"
 #include "aio/task.h"
 #include "base/clock.h"
@@ -19,7 +20,7 @@ namespace lazaret::clamd {
 
 struct FilePoolSettings {
   std::size_t threads = 64;          // made when they are needed
-  std::size_t threads_of_share = 4;  // of them, at most, for one connection
+  std::size_t threads_of_share = 4;  // of them, at most, for one connection; and as many copies
   std::size_t most_waiting = 4096;   // pieces of work of all connections; more are refused
   std::size_t most_ends = 256;       // kept things of all connections that wait for their end
   std::size_t most_ends_of_share = 32;
@@ -45,6 +46,9 @@ class FileShare {
     auto kept = std::make_unique<T>(std::move(value));
     return std::shared_ptr<T>(kept.release(), [share = *this](T* over) mutable { share.End([over] { delete over; }); });
   }
+  // Of the connection: so many of its files are copied at once, each with a piece of it in memory, however long the
+  // disk takes.
+  aio::Gate& copies() const;
   // Whether another descriptor should be taken from the client: not while too many wait to be closed.
   bool MayKeepMore() const;
 

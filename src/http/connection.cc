@@ -107,7 +107,6 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   }
   Body body(*head, socket_, input_, deadline_, settings_.body);
   Exchange exchange{*head, body, input_, thread_.tasks()};
-  body.TakeInNow(kMostAnsweredAtOnce);
   std::optional<Response> at_once = handler_.HandleNow(exchange);
   const Response response = at_once ? *std::move(at_once) : co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;

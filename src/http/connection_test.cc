@@ -40,6 +40,7 @@ class LongAnswers final : public Handler {
 class Echo final : public Handler {
  public:
   std::optional<Response> HandleNow(Exchange& exchange) override {
+    exchange.body.TakeInNow(kMostAtOnce);
     const auto body = exchange.body.Arrived();
     if (!exchange.head.path.starts_with("/now") || !body) return std::nullopt;
     Response response{.body = std::string(exchange.head.path) + " " + std::string(AsText(*body)), .headers = {}};
@@ -58,6 +59,7 @@ class Echo final : public Handler {
   }
   Response OnBadHead(const Error&) override { return Response{.status = 400, .body = {}, .headers = {}}; }
 
+  static constexpr std::size_t kMostAtOnce = 16 * 1024;
   int at_once = 0;
 };
 
@@ -128,10 +130,60 @@ TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
   EXPECT_EQ(handler.at_once, 4);
 }
 
+TEST_F(ConnectionTest, GivesItsReadBufferBackWhenNothingComesForAWhile) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd client(ends[0]);
+  net::Socket server(thread_.io());
+  server.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
+  server.non_blocking(true);
+  Deadline deadline(server);
+  Input input(server, thread_.buffers(), deadline);
+  std::vector<net::BufferPool::Buffer> others;
+  for (std::size_t i = 0; i + 1 < net::BufferPool::kMostKept; ++i) others.push_back(thread_.buffers().Take());
+  std::string received;
+  EXPECT_TRUE(thread_.tasks().Spawn([](Input& from, std::string& to) -> aio::Task<> {
+    while (const auto more = co_await from.More()) {
+      to += from.buffered();
+      from.Consume(from.buffered().size());
+    }
+  }(input, received)));
+  const auto go = [this] {
+    thread_.io().restart();
+    thread_.io().poll();
+  };
+  const SteadyTime now = std::chrono::steady_clock::now();
+  deadline.SetIdle(now + seconds(60));
+  go();
+  others.push_back(thread_.buffers().Take());
+  EXPECT_FALSE(thread_.buffers().HasPlenty());
+  deadline.Check(now);
+  go();
+  EXPECT_FALSE(thread_.buffers().HasPlenty()) << "it may just have begun to wait";
+  deadline.Check(now);
+  go();
+  EXPECT_TRUE(thread_.buffers().HasPlenty());
+  deadline.Check(now);
+  EXPECT_EQ(::send(client.Get(), "late", 4, MSG_NOSIGNAL), 4);
+  go();
+  EXPECT_EQ(received, "late");
+  // Not while something is under way.
+  deadline.Set(now + seconds(60));
+  go();
+  deadline.Check(now);
+  deadline.Check(now);
+  EXPECT_EQ(::send(client.Get(), "body", 4, MSG_NOSIGNAL), 4);
+  go();
+  EXPECT_EQ(received, "latebody");
+  deadline.Check(now + seconds(61));
+  go();
+  for (auto& buffer : others) thread_.buffers().Give(std::move(buffer));
+}
+
 TEST_F(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {
   Echo handler;
   std::string requests;
-  const std::vector<std::size_t> sizes = {kMostAnsweredAtOnce + 1, 10 * 1024, kMostAnsweredAtOnce, 5000};
+  const std::vector<std::size_t> sizes = {Echo::kMostAtOnce + 1, 10 * 1024, Echo::kMostAtOnce, 5000};
   std::vector<int> at_once;
   for (const std::size_t size : sizes) {
     const std::string body(size, 'b');

@@ -37,9 +37,6 @@ struct Exchange {
   }
 };
 
-// A body of so many bytes may be answered by Handler::HandleNow: it is taken in before that as far as it has arrived.
-inline constexpr std::uint64_t kMostAnsweredAtOnce = 16 * 1024;
-
 // Turns requests into answers.
 class Handler {
  public:

@@ -17,9 +17,12 @@ namespace lazaret::http {
 namespace asio = boost::asio;
 
 void Deadline::Check(SteadyTime now) {
-  // Again at every look: an operation that was just between two waits has missed the first.
-  if (now < at_) return;
-  passed_ = true;
+  if (now >= at_) {
+    // Again at every look: an operation that was just between two waits has missed the first.
+    passed_ = true;
+  } else if (!idle_ || !std::exchange(was_looked_at_, true) || std::exchange(is_quiet_, true)) {
+    return;
+  }
   boost::system::error_code ignored;
   socket_.cancel(ignored);
 }
@@ -97,7 +100,9 @@ aio::Task<Result<void>> Input::More(std::size_t most) {
   for (;;) {
     if (deadline_.passed()) co_return AfterWait(false);
     Unpark();
-    if (end_ == 0 && buffers_.HasPlenty()) co_return co_await Receive(most);
+    if (end_ == 0 && buffers_.HasPlenty() && !deadline_.is_quiet()) {
+      if (auto received = co_await Receive(most)) co_return *std::move(received);
+    }
     Park();
     const auto [failed] = co_await socket_.async_wait(net::Socket::wait_read, asio::as_tuple(asio::use_awaitable));
     if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
@@ -117,10 +122,12 @@ aio::Task<Result<void>> Input::Arrival() {
   co_return AfterWait(static_cast<bool>(failed));
 }
 
-// With a buffer in hand the reactor reads into it itself, which saves the call that arms a wait (epoll_ctl(2)).
-aio::Task<Result<void>> Input::Receive(std::size_t most) {
+// With a buffer in hand the reactor reads into it itself, which saves the call that arms a wait (epoll_ctl(2)). Empty
+// when the connection is quiet.
+aio::Task<std::optional<Result<void>>> Input::Receive(std::size_t most) {
   const auto [failed, received] =
       co_await socket_.async_receive(asio::buffer(*buffer_, most), asio::as_tuple(asio::use_awaitable));
+  if (failed && deadline_.is_quiet() && !deadline_.passed()) co_return std::nullopt;
   if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
   end_ = received;
   co_return Result<void>();

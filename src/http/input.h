@@ -26,6 +26,8 @@ class Deadline final : public net::Deadlines {
   void SetIdle(SteadyTime at) { SetTo(at, true); }
   void Clear() { SetTo(SteadyTime::max(), false); }
   bool passed() const { return passed_; }
+  // Idle, and nothing came between two looks: it should wait without a read buffer.
+  bool is_quiet() const { return is_quiet_; }
   void Check(SteadyTime now) override;
   void EndIfIdle() override {
     if (!idle_) return;
@@ -38,12 +40,16 @@ class Deadline final : public net::Deadlines {
     at_ = at;
     idle_ = idle;
     passed_ = false;
+    was_looked_at_ = false;
+    is_quiet_ = false;
   }
 
   net::Socket& socket_;
   SteadyTime at_ = SteadyTime::max();
   bool idle_ = false;
   bool passed_ = false;
+  bool was_looked_at_ = false;  // since it was set
+  bool is_quiet_ = false;
 };
 
 // The receiving side of one connection.
@@ -62,8 +68,8 @@ class Input {
   // Takes in up to `most` bytes of what has arrived; empty, with the buffer given back, when that is nothing.
   // kDisconnected at the end of the stream, kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
-  // Waits for something and does what MoreNow does; with a buffer in hand only while BufferPool::HasPlenty. kTimeout
-  // when the connection's deadline passed.
+  // Waits for something and does what MoreNow does; with a buffer in hand only while BufferPool::HasPlenty, and not for
+  // long. kTimeout when the connection's deadline passed.
   aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
   // Whether there is something for MoreNow.
   bool HasArrived() const;
@@ -77,7 +83,7 @@ class Input {
   aio::Task<> UntilClosed();
 
  private:
-  aio::Task<Result<void>> Receive(std::size_t most);
+  aio::Task<std::optional<Result<void>>> Receive(std::size_t most);
   void Unpark();
   void DropParked();
   Result<void> AfterWait(bool failed) const;

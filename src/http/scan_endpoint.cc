@@ -14,6 +14,8 @@ namespace {
 // Files of one request that are scanned at the same time: enough to keep the scanners busy while more arrive, few
 // enough that one request does not fill the queue for everybody.
 constexpr std::size_t kMostAtOnce = 8;
+// Bytes of a body that may be answered without waiting.
+constexpr std::uint64_t kMostAnsweredAtOnce = 16 * 1024;
 
 Response Respond(const Digest& id, const ScanOptions& options, const Answer& answer) {
   return Response{
@@ -61,9 +63,11 @@ aio::Task<Response> ScanEndpoint::Handle(Exchange& exchange) {
 }
 
 std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
+  if (!upload_.IsPlainFile(exchange)) return std::nullopt;
+  upload_.TakeInNow(exchange, kMostAnsweredAtOnce);
   const auto body = exchange.body.Arrived();
   // One that is not known is hashed twice, again on its way to a scan, which takes far longer.
-  if (!body || body->size() > kMostAnsweredAtOnce || !upload_.IsPlainFile(exchange)) return std::nullopt;
+  if (!body || body->size() > kMostAnsweredAtOnce) return std::nullopt;
   const auto options = ParseScanOptions(exchange.head.query);
   if (!options) return std::nullopt;
   const SteadyTime start = clock_.SteadyNow();

@@ -137,6 +137,10 @@ bool Upload::IsPlainFile(const Exchange& exchange) const {
          exchange.body.length().value_or(0) <= spool_.settings().max_content;
 }
 
+void Upload::TakeInNow(Exchange& exchange, std::uint64_t most) const {
+  if (!spool_.MayNeedTurn()) exchange.body.TakeInNow(most);
+}
+
 void Upload::Take(Exchange& exchange, SteadyTime since) const {
   telemetry_.OnSpooled(clock_.SteadyNow() - since, exchange.body.length().value_or(0));
   (void)exchange.body.ReadNow();

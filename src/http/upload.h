@@ -57,6 +57,9 @@ class Upload {
 
   // Whether the body is one file that is neither too large nor has anything said of it that has to be looked at.
   bool IsPlainFile(const Exchange& exchange) const;
+  // Takes in what has arrived of a body of at most `most` bytes. Not while it might have to wait for the disk: it stays
+  // with the client then.
+  void TakeInNow(Exchange& exchange, std::uint64_t most) const;
   // Reads a body that has arrived as a whole, has been looked at since `since`, and is not needed any more.
   void Take(Exchange& exchange, SteadyTime since) const;
 

@@ -45,6 +45,10 @@ class Digests final : public Handler, public FormSink {
       : spool_(spool),
         upload_({.max_parts = 10, .disk_wait = disk_wait}, spool, clock_, telemetry_, [] { return seconds(1); }) {}
 
+  std::optional<Response> HandleNow(Exchange& exchange) override {
+    upload_.TakeInNow(exchange, 16 * 1024);
+    return std::nullopt;
+  }
   aio::Task<Response> Handle(Exchange& exchange) override {
     auto boundary = upload_.FormBoundary(exchange);
     if (!boundary) co_return std::move(boundary).error();
@@ -173,31 +177,41 @@ class UploadTest : public testing::Test {
   std::deque<Client> clients_;
 };
 
-// Whether the body comes with its head, before it can be known that it has to wait, or behind it.
-class WaitingUploadTest : public UploadTest, public testing::WithParamInterface<bool> {};
-INSTANTIATE_TEST_SUITE_P(Body, WaitingUploadTest, testing::Bool(),
-                         [](const auto& tested) { return tested.param ? "WithTheHead" : "BehindTheHead"; });
+struct WaitingBody {
+  std::string name;
+  bool with_head;  // comes before it can be known that it has to wait
+  std::size_t bytes;
+};
+
+class WaitingUploadTest : public UploadTest, public testing::WithParamInterface<WaitingBody> {};
+INSTANTIATE_TEST_SUITE_P(Body, WaitingUploadTest,
+                         testing::Values(WaitingBody{"WithTheHead", true, 256 * 1024},
+                                         WaitingBody{"BehindTheHead", false, 256 * 1024},
+                                         WaitingBody{"SmallWithTheHead", true, 16 * 1024},
+                                         WaitingBody{"SmallBehindTheHead", false, 16 * 1024}),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST_P(WaitingUploadTest, HoldsNoReadBuffer) {
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   GTEST_SKIP() << "a sanitizer's malloc does not count";
 #endif
-  constexpr std::size_t kClients = 600;
+  constexpr std::size_t kClients = 1200;
+  const std::size_t bytes = GetParam().bytes;
   const auto part = [](std::string_view data) {
     return fmt::format("--b\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n{}\r\n", data);
   };
-  const std::string file(kBytes, 'f');
+  const std::string file(bytes, 'f');
   // The first file is whole when the second has to wait.
   const std::string form = part("") + part(file) + "--b--\r\n";
-  const auto content = [&](std::size_t i) { return fmt::format("{:06}", i) + std::string(kBytes - 6, 'x'); };
+  const auto content = [&](std::size_t i) { return fmt::format("{:06}", i) + std::string(bytes - 6, 'x'); };
   const auto body = [&](std::size_t i) -> std::string {
     if (i % 3 == 0) return content(i);
     if (i % 3 == 1) return form;
     constexpr std::size_t kChunk = 1000;
     std::string chunks;
-    const std::string bytes = content(i);
-    for (std::size_t at = 0; at < kBytes; at += kChunk) {
-      const std::string_view chunk = std::string_view(bytes).substr(at, kChunk);
+    const std::string whole = content(i);
+    for (std::size_t at = 0; at < bytes; at += kChunk) {
+      const std::string_view chunk = std::string_view(whole).substr(at, kChunk);
       chunks += fmt::format("{:x}\r\n{}\r\n", chunk.size(), chunk);
     }
     return chunks + "0\r\n\r\n";
@@ -207,7 +221,7 @@ TEST_P(WaitingUploadTest, HoldsNoReadBuffer) {
                         i % 3 == 2 ? "Transfer-Encoding: chunked" : fmt::format("Content-Length: {}", body(i).size()),
                         i % 3 == 1 ? "Content-Type: multipart/form-data; boundary=b\r\n" : ""));
   }
-  if (!GetParam()) Go();
+  if (!GetParam().with_head) Go();
   for (std::size_t i = 0; i < kClients; ++i) clients_[i].unsent += body(i);
   const auto allocated = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
   const std::size_t before = allocated();

@@ -230,19 +230,20 @@ class App {
   void AddGauges() {
     metrics::AddStandardGauges(
         metrics_,
-        clamd_->AddTo(
-            engine_->AddTo({.queue_length = [this] { return static_cast<double>(service_->Status().waiting); },
-                            .queue_oldest_wait_seconds =
-                                [this] { return static_cast<double>(service_->Status().oldest_wait.count()) / 1000; },
-                            .http_connections = [this] { return static_cast<double>(server_->connections()); },
-                            .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
-                            .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
-                            .cache_entries = CacheEntries(),
-                            .jobs = [this] { return async_->jobs().Counts(); },
-                            .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
-                            .overrides = [this] { return static_cast<double>(overrides_->board().size()); },
-                            .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
-                            .signatures = SignaturesToCount()})),
+        clamd_->AddTo(engine_->AddTo(
+            {.queue_length = [this] { return static_cast<double>(service_->Status().waiting); },
+             .queue_oldest_wait_seconds =
+                 [this] { return static_cast<double>(service_->Status().oldest_wait.count()) / 1000; },
+             .http_connections = [this] { return static_cast<double>(server_->connections()); },
+             .spool_memory_bytes = [this] { return static_cast<double>(spool_->memory_used()); },
+             .spool_disk_bytes = [this] { return static_cast<double>(spool_->disk_used()); },
+             .contents_waiting_for_disk = [this] { return static_cast<double>(spool_->waiting_for_turn()); },
+             .cache_entries = CacheEntries(),
+             .jobs = [this] { return async_->jobs().Counts(); },
+             .callbacks_waiting = [this] { return static_cast<double>(async_->jobs().callbacks()); },
+             .overrides = [this] { return static_cast<double>(overrides_->board().size()); },
+             .long_polls = [this] { return static_cast<double>(async_->jobs().pollers()); },
+             .signatures = SignaturesToCount()})),
         clock_, LAZARET_VERSION);
   }
 

@@ -315,6 +315,7 @@ TEST(StandardGauges, ShowTheirSources) {
   sources.http_connections = [] { return 6.0; };
   sources.clamd_connections = [] { return 18.0; };
   sources.spool_memory_bytes = [] { return 7.0; };
+  sources.contents_waiting_for_disk = [] { return 21.0; };
   sources.spool_disk_bytes = [] { return 8.0; };
   sources.cache_entries = [] { return 9.0; };
   sources.jobs = [&clock] {
@@ -339,6 +340,7 @@ TEST(StandardGauges, ShowTheirSources) {
       {"lazaret_clamd_connections", 18},
       {R"(lazaret_spool_bytes{where="memory"})", 7},
       {R"(lazaret_spool_bytes{where="disk"})", 8},
+      {"lazaret_contents_waiting_for_disk", 21},
       {"lazaret_cache_entries", 9},
       {R"(lazaret_jobs{state="queued"})", 10},
       {R"(lazaret_jobs{state="scanning"})", 11},

@@ -21,6 +21,8 @@ void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Cloc
       sources.clamd_connections);
   add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "memory"}}, sources.spool_memory_bytes);
   add("lazaret_spool_bytes", "Bytes of contents that are held.", {{"where", "disk"}}, sources.spool_disk_bytes);
+  add("lazaret_contents_waiting_for_disk", "Contents that wait for their turn to be written to a file.", {},
+      sources.contents_waiting_for_disk);
   add("lazaret_cache_entries", "Verdicts in the cache.", {}, sources.cache_entries);
   add("lazaret_build_info", "The version of lazaret.", {{"version", version}}, [] { return 1.0; });
   if (sources.scanners) {

@@ -37,6 +37,7 @@ struct GaugeSources {
   std::function<double()> clamd_connections;  // of clients that speak clamd's protocol
   std::function<double()> spool_memory_bytes;
   std::function<double()> spool_disk_bytes;
+  std::function<double()> contents_waiting_for_disk;
   std::function<double()> cache_entries;
   std::function<JobCounts()> jobs;
   std::function<double()> callbacks_waiting;
@@ -48,10 +49,10 @@ struct GaugeSources {
 // Adds to `metrics`:
 //   lazaret_queue_length, clamav_queue_length, lazaret_queue_oldest_wait_seconds, lazaret_scanners{state},
 //   lazaret_clamd_up{server}, lazaret_clamd_scans{server}, lazaret_http_connections, lazaret_clamd_connections,
-//   lazaret_spool_bytes{where}, lazaret_cache_entries, lazaret_build_info{version}, lazaret_jobs{state},
-//   lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting, lazaret_long_polls,
-//   lazaret_overrides, clamav_up and those of AddSignatureGauges; while the engine cannot scan, or does not know, there
-//   is only clamav_up 0 of what the engine says.
+//   lazaret_spool_bytes{where}, lazaret_contents_waiting_for_disk, lazaret_cache_entries, lazaret_build_info{version},
+//   lazaret_jobs{state}, lazaret_job_bytes, lazaret_job_oldest_age_seconds, lazaret_callbacks_waiting,
+//   lazaret_long_polls, lazaret_overrides, clamav_up and those of AddSignatureGauges; while the engine cannot scan, or
+//   does not know, there is only clamav_up 0 of what the engine says.
 // `clock` and whatever the sources refer to must outlive `metrics`.
 void AddStandardGauges(Metrics& metrics, const GaugeSources& sources, const Clock& clock, const std::string& version);
 

@@ -43,25 +43,22 @@ Result<UniqueFd> ReopenReadOnly(int fd) {
   return read_only;
 }
 
-// The last close of an unlinked file frees its blocks, which takes tens of milliseconds for each gigabyte.
-void CloseInBackground(aio::BlockingPool& pool, UniqueFd fd) {
-  if (fd) pool.Post([fd = std::move(fd)] {});
-}
+}  // namespace
 
-class SpooledContent final : public Content {
+class Spool::SpooledContent final : public Content {
  public:
   SpooledContent(Digest digest, std::uint64_t size, std::vector<std::byte> small, UniqueFd fd, Reservation memory,
-                 Reservation disk, Reservation a_file, aio::BlockingPool& pool)
+                 Reservation disk, Reservation a_file, Spool& spool)
       : digest_(digest),
         size_(size),
-        pool_(pool),
+        spool_(spool),
         small_(std::move(small)),
         memory_(std::move(memory)),
         disk_(std::move(disk)),
         a_file_(std::move(a_file)),
         fd_(std::move(fd)) {}
   ~SpooledContent() override {
-    if (disk_.bytes() > 0) CloseInBackground(pool_, std::move(fd_));
+    if (disk_.bytes() > 0) spool_.Close(std::move(fd_), std::move(disk_), std::move(a_file_));
   }
 
   const Digest& digest() const override { return digest_; }
@@ -79,15 +76,17 @@ class SpooledContent final : public Content {
  private:
   const Digest digest_;
   const std::uint64_t size_;
-  aio::BlockingPool& pool_;
+  Spool& spool_;
   // Kept beside the descriptor, too: others may be reading it.
   const std::vector<std::byte> small_;
-  // Given back after the descriptor is closed: members go in reverse order.
+  // Given back after the descriptor is closed.
   Reservation memory_;
   Reservation disk_;
   Reservation a_file_;
   UniqueFd fd_;
 };
+
+namespace {
 
 Error DiskFull(const Spool& spool) {
   return {Errc::kOverloaded, fmt::format("all {} bytes of disk for contents are in use (content.disk_budget)",
@@ -111,9 +110,7 @@ Spool::Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool
     : settings_(std::move(settings)),
       directory_(std::move(directory)),
       pool_(pool),
-      memory_(settings_.memory_budget),
-      disk_(settings_.disk_budget),
-      files_(settings_.max_files),
+      budgets_(std::make_shared<Budgets>(settings_)),
       turns_(kTurns) {}
 
 Result<std::unique_ptr<Spool>> Spool::Open(SpoolSettings settings, aio::BlockingPool& disk) {
@@ -143,9 +140,9 @@ Result<void> Spool::CheckRoom(std::optional<std::uint64_t> size) const {
   const std::uint64_t bytes = size.value_or(0);
   if (bytes > settings_.max_content) return std::unexpected(TooLarge(*this));
   const std::uint64_t at_least = std::max<std::uint64_t>(bytes, 1);
-  if (bytes <= settings_.memory_file_size && memory_.HasRoomFor(MemoryFor(at_least))) return {};
-  if (!disk_.HasRoomFor(DiskFor(at_least))) return std::unexpected(DiskFull(*this));
-  if (!files_.HasRoomFor(1)) return std::unexpected(TooManyFiles(*this));
+  if (bytes <= settings_.memory_file_size && budgets_->memory.HasRoomFor(MemoryFor(at_least))) return {};
+  if (!budgets_->disk.HasRoomFor(DiskFor(at_least))) return std::unexpected(DiskFull(*this));
+  if (!budgets_->files.HasRoomFor(1)) return std::unexpected(TooManyFiles(*this));
   return {};
 }
 
@@ -167,18 +164,26 @@ aio::Task<Result<DiskTurn>> Spool::TakeTurn(SteadyTime deadline) {
   co_return Fail(Errc::kOverloaded, "too many contents are on their way to the disk");
 }
 
-bool Spool::MayNeedTurn() const { return !memory_.HasRoomFor(MemoryFor(kPiece)); }
+void Spool::Close(UniqueFd fd, Reservation disk, Reservation a_file) {
+  pool_.Post([budgets = budgets_, disk = std::move(disk), a_file = std::move(a_file), fd = std::move(fd)]() mutable {
+    fd.Reset();
+    disk.Release();
+    a_file.Release();
+  });
+}
+
+bool Spool::MayNeedTurn() const { return !budgets_->memory.HasRoomFor(MemoryFor(kPiece)); }
 
 SpoolWriter::SpoolWriter(Spool& spool, std::optional<std::uint64_t> expected_size)
     : spool_(&spool),
       expected_size_(expected_size),
       to_file_(expected_size.value_or(0) > spool.settings_.memory_file_size),
-      memory_(spool.memory_.Open()),
-      disk_(spool.disk_.Open()),
-      a_file_(spool.files_.Open()) {}
+      memory_(spool.budgets_->memory.Open()),
+      disk_(spool.budgets_->disk.Open()),
+      a_file_(spool.budgets_->files.Open()) {}
 
 SpoolWriter::~SpoolWriter() {
-  if (file_) CloseInBackground(spool_->pool_, std::move(file_));
+  if (file_) spool_->Close(std::move(file_), std::move(disk_), std::move(a_file_));
 }
 
 std::optional<Result<void>> SpoolWriter::AppendNow(Bytes bytes) {
@@ -197,7 +202,7 @@ bool SpoolWriter::MayNeedTurn() const {
   if (expected_size_) size = std::clamp(*expected_size_, size_, size);
   if (to_file_ || size > spool_->settings_.memory_file_size) return true;
   const std::uint64_t memory = MemoryFor(size);
-  return memory > memory_.bytes() && !spool_->memory_.HasRoomFor(memory - memory_.bytes());
+  return memory > memory_.bytes() && !spool_->budgets_->memory.HasRoomFor(memory - memory_.bytes());
 }
 
 aio::Task<Result<void>> SpoolWriter::Append(Bytes bytes, const DiskTurn& /*held*/) {
@@ -277,8 +282,8 @@ Result<ContentPtr> SpoolWriter::Finish() {
     if (auto sealed = SealMemoryFile(memory_file_.Get()); !sealed) return std::unexpected(sealed.error());
     fd = std::move(memory_file_);
   }
-  return std::make_shared<SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd), std::move(memory_),
-                                          std::move(disk_), std::move(a_file_), spool_->pool_);
+  return std::make_shared<Spool::SpooledContent>(hasher_.Finish(), size_, std::move(small_), std::move(fd),
+                                                 std::move(memory_), std::move(disk_), std::move(a_file_), *spool_);
 }
 
 }  // namespace lazaret

@@ -54,22 +54,34 @@ class Spool {
   // Whether the next piece of a content that begins now may have to go to the disk.
   bool MayNeedTurn() const;
 
-  std::uint64_t memory_used() const { return memory_.used(); }
-  std::uint64_t disk_used() const { return disk_.used(); }
+  std::uint64_t memory_used() const { return budgets_->memory.used(); }
+  std::uint64_t disk_used() const { return budgets_->disk.used(); }
+  // How many wait in TakeTurn.
+  std::size_t waiting_for_turn() const { return turns_.waiting(); }
   const SpoolSettings& settings() const { return settings_; }
 
  private:
   friend class SpoolWriter;
+  class SpooledContent;
+  struct Budgets {
+    explicit Budgets(const SpoolSettings& settings)
+        : memory(settings.memory_budget), disk(settings.disk_budget), files(settings.max_files) {}
+    Budget memory;
+    Budget disk;
+    Budget files;
+  };
+
   Spool(SpoolSettings settings, UniqueFd directory, aio::BlockingPool& pool);
   // What a content of `size` bytes takes of the budget for files.
   std::uint64_t DiskFor(std::uint64_t size) const;
+  // In the background: the last close of a file without a name frees its blocks, which takes tens of milliseconds for
+  // each gigabyte. Until then its shares of the budgets are kept.
+  void Close(UniqueFd fd, Reservation disk, Reservation a_file);
 
   const SpoolSettings settings_;
   UniqueFd directory_;
   aio::BlockingPool& pool_;
-  Budget memory_;
-  Budget disk_;
-  Budget files_;
+  const std::shared_ptr<Budgets> budgets_;  // the pool may close a file after us
   aio::Gate turns_;
 };
 

@@ -72,6 +72,13 @@ class SpoolTest : public testing::Test {
     return *content;
   }
 
+  // Until what was posted so far is done.
+  void AwaitPool() {
+    std::promise<void> done;
+    pool_.Post([&done] { done.set_value(); });
+    done.get_future().wait();
+  }
+
   aio::BlockingPool pool_{1};
   SpoolSettings settings_;
   std::unique_ptr<Spool> spool_;
@@ -95,6 +102,7 @@ TEST_F(SpoolTest, HoldsAndHashesEverySizeInItsPlace) {
     }
   }
   EXPECT_EQ(spool_->memory_used(), 0u);
+  AwaitPool();
   EXPECT_EQ(spool_->disk_used(), 0u);
 }
 
@@ -244,6 +252,7 @@ TEST_F(SpoolTest, HoldsOnlySoManyFiles) {
   SpoolWriter writer = spool_->NewWriter({});
   EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
   contents.pop_back();
+  AwaitPool();
   EXPECT_TRUE(spool_->CheckRoom(100));
   contents.push_back(Write(Pattern(100), 100));
 }
@@ -298,7 +307,36 @@ TEST_F(SpoolTest, RefusesWhenTheDiskBudgetIsUsedUp) {
   SpoolWriter writer = spool_->NewWriter(500000);
   EXPECT_EQ(Append(writer, "x").error().code, Errc::kOverloaded);
   first.reset();
+  AwaitPool();
   EXPECT_TRUE(spool_->CheckRoom(500000));
+}
+
+TEST_F(SpoolTest, KeepsTheShareOfAFileUntilItIsClosed) {
+  Open();
+  std::promise<void> closing;
+  ContentPtr content = Write(Pattern(500000), 70000);
+  const std::uint64_t used = spool_->disk_used();
+  {
+    SpoolWriter writer = spool_->NewWriter(600000);
+    ASSERT_TRUE(Append(writer, "x"));
+    pool_.Post([may_close = closing.get_future()] { may_close.wait(); });
+  }
+  content.reset();
+  EXPECT_GT(spool_->disk_used(), used) << "the blocks are still in use";
+  closing.set_value();
+  AwaitPool();
+  EXPECT_EQ(spool_->disk_used(), 0u);
+}
+
+TEST_F(SpoolTest, MayGoBeforeItsFilesAreClosed) {
+  Open();
+  std::promise<void> closing;
+  ContentPtr content = Write(Pattern(500000), 70000);
+  pool_.Post([may_close = closing.get_future()] { may_close.wait(); });
+  content.reset();
+  spool_.reset();
+  closing.set_value();
+  AwaitPool();
 }
 
 TEST_F(SpoolTest, GivesEverythingBackWhenAWriterIsDropped) {
@@ -312,6 +350,7 @@ TEST_F(SpoolTest, GivesEverythingBackWhenAWriterIsDropped) {
     EXPECT_GT(spool_->disk_used(), 0u);
   }
   EXPECT_EQ(spool_->memory_used(), 0u);
+  AwaitPool();
   EXPECT_EQ(spool_->disk_used(), 0u);
 }
 
