@@ -322,6 +322,7 @@ aio::Task<Result<VerdictPtr>> ScanService::Judge(Flight& flight) {
     flight.scanning = false;
     flight.node_claim.reset();
     telemetry_.OnGaveWay();
+    log_.Debug("scan gave way to short ones", {{"id", flight.digest.Hex()}});
   }
 }
 
