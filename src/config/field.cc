@@ -148,14 +148,15 @@ constexpr std::array kFields = {
           kHour, "How often a server is asked whether it is there and with which signatures."},
 
     Field{"queue.max_waiting", "", Kind::kCount, +[](C& c) { return &c.queue.max_waiting; }, 1, 1'000'000,
-          "Scans that may wait for a scanner; beyond it requests are refused with 503."},
+          "Short scans that may wait for a scanner, and as many long ones; beyond it requests are refused with 503."},
     Field{"queue.small_size", "", Kind::kSize, +[](C& c) { return &c.queue.small_size; }, 0, 4 * kGiB,
           "Contents up to this size count as short scans, which do not wait behind long ones."},
     Field{"queue.short_time", "", Kind::kDuration, +[](C& c) { return &c.queue.short_time; }, 10, kHour,
           "A scan that takes longer counts as a long one, whatever its size: short ones pass it, and where it is in "
           "their way it is stopped and started again later."},
     Field{"queue.max_wait", "", Kind::kDuration, +[](C& c) { return &c.queue.max_wait; }, 100, kHour,
-          "How long a request waits for a scanner before it is refused with 503."},
+          "How long a request waits for a scanner before it is refused with 503; one whose scan was stopped for short "
+          "ones (queue.short_time) waits on."},
 
     Field{"content.max_size", "--max-size", Kind::kSize, +[](C& c) { return &c.content.max_size; }, 1, kTiB,
           "Larger uploads are refused with 413."},

@@ -174,14 +174,14 @@ aio::Task<Response> Api::GetInfo(Exchange&) {
   co_return Json(fmt::format(
       R"({{"name":"lazaret","version":"{}","status":"{}","reason":"{}","uptime_s":{},"engine":{},)"
       R"("signatures":{},"signature_set_digest":"{}","signature_status":{},"isolation":[{}],)"
-      R"("queue":{{"length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"overrides":{},"jobs":{},"fleet":{},"limits":{}}})",
+      R"("queue":{{"length":{},"short_length":{},"long_length":{},"limit":{},"oldest_wait_s":{:.3f},"slots":{}}},"overrides":{},"jobs":{},"fleet":{},"limits":{}}})",
       LAZARET_VERSION, Status(status), status.engine != nullptr ? "" : EscapeJson(status.not_ready_reason),
       std::chrono::floor<seconds>(clock_.SteadyNow() - started_).count(), engine,
       status.engine != nullptr ? status.engine->signatures : 0,
       status.engine != nullptr ? status.engine->signature_set.Hex() : "", sources_.signatures(), isolation,
-      status.waiting, status.max_waiting, static_cast<double>(status.oldest_wait.count()) / 1000, status.slots,
-      status.overrides, JobsJson(jobs_, clock_.Now()), sources_.fleet ? sources_.fleet() : "null",
-      settings_.limits_json));
+      status.waiting, status.waiting - status.long_waiting, status.long_waiting, status.max_waiting,
+      static_cast<double>(status.oldest_wait.count()) / 1000, status.slots, status.overrides,
+      JobsJson(jobs_, clock_.Now()), sources_.fleet ? sources_.fleet() : "null", settings_.limits_json));
 }
 
 aio::Task<Response> Api::GetHealth(Exchange&) { co_return Json(R"({"status":"alive"})"); }

@@ -32,15 +32,23 @@ ScanScheduler::Slot::~Slot() {
 }
 
 aio::Task<> ScanScheduler::Slot::ToGiveWay() {
-  run_->is_scanned = true;
+  const SchedulerSettings& settings = scheduler_->settings_;
+  const auto state = co_await asio::this_coro::cancellation_state;
   do {
-    co_await aio::SleepUntil(scheduler_->clock_.SteadyNow() + scheduler_->settings_.short_time);
-    const auto state = co_await asio::this_coro::cancellation_state;
+    co_await aio::SleepUntil(scheduler_->clock_.SteadyNow() + settings.short_time);
     if (state.cancelled() != asio::cancellation_type::none) co_return;
   } while (scheduler_->engine_.IsPaused());
-  run_->until_giving_way = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, SteadyTime::max());
+  const auto until = std::make_shared<asio::steady_timer>(
+      co_await asio::this_coro::executor,
+      scheduler_->clock_.SteadyNow() + settings.short_time * (settings.patience - 1));
+  run_->until_giving_way = until;
   scheduler_->CountAsLong(*run_);
-  co_await run_->until_giving_way->async_wait(asio::as_tuple(asio::use_awaitable));
+  co_await until->async_wait(asio::as_tuple(asio::use_awaitable));
+  if (run_->gives_way || state.cancelled() != asio::cancellation_type::none) co_return;
+  run_->is_overdue = true;
+  until->expires_at(SteadyTime::max());
+  scheduler_->StartWaiting();
+  co_await until->async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 aio::Task<Result<ScanScheduler::Slot>> ScanScheduler::Acquire(Claim& claim) {
@@ -88,7 +96,6 @@ void ScanScheduler::StartWaiting() {
     waiter->second.timer->expires_at(SteadyTime::min());
     Claim& claim = *waiter->second.claim;
     claim.ticket.reset();
-    claim.started_as = claim.urgency;
     waiters_.erase(waiter);
   }
   if (engine_.EndsCancelledScans()) LetOneGiveWay();
@@ -96,18 +103,18 @@ void ScanScheduler::StartWaiting() {
 }
 
 void ScanScheduler::CountAsLong(Run& run) {
-  queue_.Demote(run.claim->started_as == Urgency::kUrgent);
+  queue_.Demote(run.ticket);
   run.is_short = false;
   long_share_ += (1 - long_share_) * kWeight;
   StartWaiting();
 }
 
 // Whether something waits for it that is likely to be quicker: nothing is gained when one slow scan makes room for
-// another.
+// another. But who sends slow ones decides how many of them there are, so that this holds up nobody for long.
 bool ScanScheduler::IsInTheWay(const Run& run) const {
   if (run.until_giving_way == nullptr) return false;
   const auto waiting = queue_.SmallestHeldUp(run.claim->urgency == Urgency::kUrgent);
-  return waiting && (long_share_ < 0.5 || *waiting <= run.claim->size / 4);
+  return waiting && (run.is_overdue || long_share_ < 0.5 || *waiting <= run.claim->size / 4);
 }
 
 // The youngest, which has the least to lose; one at a time, since there is one express slot.
@@ -129,12 +136,12 @@ void ScanScheduler::Forget(LaneQueue::Ticket ticket) {
 }
 
 void ScanScheduler::Release(std::list<Run>::iterator run) {
-  if (!run->gives_way) {
+  if (run->has_verdict) {
     const double took = std::chrono::duration<double, std::milli>(clock_.SteadyNow() - run->start).count();
     mean_scan_ms_ = mean_scan_ms_ + (took - mean_scan_ms_) * kWeight;
   }
-  if (run->is_short && run->is_scanned) long_share_ -= long_share_ * kWeight;
-  queue_.Done(run->is_short, run->claim->started_as == Urgency::kUrgent);
+  if (run->is_short && run->has_verdict) long_share_ -= long_share_ * kWeight;
+  queue_.Done(run->ticket);
   runs_.erase(run);
   StartWaiting();
 }

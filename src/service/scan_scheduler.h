@@ -24,6 +24,7 @@ struct SchedulerSettings {
   milliseconds max_wait{60'000};           // a scan that waited this long is given up
   std::uint64_t small_size = 1024 * 1024;  // contents up to this many bytes are expected to be short
   milliseconds short_time{250};            // a scan that runs for longer is long, whatever its size
+  int patience = 8;                        // of so many short_time with a small one that is long, whoever else waits
 };
 
 // Whether somebody waits for a scan, or it was queued for later (LaneQueue).
@@ -38,8 +39,7 @@ class ScanScheduler {
   struct Claim {
     std::uint64_t size = 0;  // of the content, bytes
     Urgency urgency = Urgency::kUrgent;
-    std::optional<LaneQueue::Ticket> ticket = std::nullopt;  // while it waits
-    Urgency started_as = Urgency::kUrgent;
+    std::optional<LaneQueue::Ticket> ticket = std::nullopt;    // while it waits
     std::optional<SteadyTime> since = std::nullopt;            // it waits, or waited first
     std::optional<LaneQueue::Ticket> gave_way = std::nullopt;  // it was started, with this ticket, and is to be again
   };
@@ -54,6 +54,8 @@ class ScanScheduler {
     // Whether the scan is expected to be short.
     bool is_short() const { return run_->is_short; }
     bool gives_way() const { return run_->gives_way; }
+    // To be said of a scan that ended in a verdict: how long others took tells nothing.
+    void SetHasVerdict() { run_->has_verdict = true; }
     // To be awaited beside a scan that is expected to be short. When that has run for short_time it counts as long;
     // returns when it has to give way to short ones: cancel it then, give the slot back and acquire one again with the
     // same claim. Returns at once when the caller is cancelled.
@@ -82,6 +84,8 @@ class ScanScheduler {
     return (IsShort(size) ? short_waiting_ : long_waiting_) >= settings_.max_waiting;
   }
   std::size_t waiting() const { return short_waiting_ + long_waiting_; }
+  std::size_t short_waiting() const { return short_waiting_; }
+  std::size_t long_waiting() const { return long_waiting_; }
   milliseconds oldest_wait() const;
   seconds RetryAfter() const;
   seconds TimeFor(std::uint64_t scans) const;
@@ -93,9 +97,10 @@ class ScanScheduler {
     LaneQueue::Ticket ticket;
     bool is_short;
     SteadyTime start;
-    bool is_scanned = false;  // not only looked up
+    bool has_verdict = false;
     // Of one that was expected to be short and is not: to be expired when it has to give way.
     std::shared_ptr<boost::asio::steady_timer> until_giving_way = nullptr;
+    bool is_overdue = false;  // it has run for longer than there is patience
     bool gives_way = false;
   };
   struct Waiter {

@@ -396,6 +396,7 @@ aio::Task<Result<VerdictPtr>> ScanService::ScanNow(Flight& flight, ScanScheduler
     if (error.code == Errc::kInternal) log_.Error("scan failed", {{"id", flight.digest.Hex()}, {"error", error.what}});
     co_return std::unexpected(error);
   }
+  slot.SetHasVerdict();
   Verdict& verdict = **asked;
   const ScanRecord& record = verdict.record();
   telemetry_.OnScan(std::chrono::duration<double, std::milli>(record.scan_ms), record.size);
@@ -436,10 +437,12 @@ aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
 }
 
 ServiceStatus ScanService::Status() const {
+  const std::size_t long_waiting = scheduler_.long_waiting();
   return {.engine = engine_.Current(),
           .not_ready_reason = engine_.NotReadyReason(),
           .slots = engine_.Slots(),
-          .waiting = scheduler_.waiting(),
+          .waiting = scheduler_.short_waiting() + long_waiting,
+          .long_waiting = long_waiting,
           .max_waiting = scheduler_.settings().max_waiting,
           .oldest_wait = scheduler_.oldest_wait(),
           .overrides = overrides_ != nullptr ? overrides_->size() : 0};

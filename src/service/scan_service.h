@@ -70,7 +70,8 @@ struct ServiceStatus {
   std::string not_ready_reason;  // then
   std::size_t slots = 0;
   std::size_t waiting = 0;
-  std::size_t max_waiting = 0;
+  std::size_t long_waiting = 0;  // of them; the others are short
+  std::size_t max_waiting = 0;   // of either kind
   milliseconds oldest_wait{0};
   std::size_t overrides = 0;  // in force
 };

@@ -219,6 +219,49 @@ TEST_F(ScanServiceTest, RefusesJustOneMoreThanMayWait) {
   EXPECT_TRUE(Wait(same)) << "a full queue does not keep out who shares a scan that waits already";
 }
 
+TEST_F(ScanServiceTest, BoundsShortOnesAndLongOnesApart) {
+  settings_.queue.max_waiting = 1;
+  settings_.queue.small_size = 10;
+  engine_.released = false;
+  Pending running = Start("running");
+  Turn();
+  Pending small = Start("small");
+  Pending large = Start("this one is large");
+  Turn();
+  EXPECT_EQ(service().CheckAdmission(10).error().code, Errc::kOverloaded);
+  EXPECT_EQ(service().CheckAdmission(11).error().code, Errc::kOverloaded);
+  EXPECT_EQ(service().Status().waiting, 2u);
+  EXPECT_EQ(service().Status().long_waiting, 1u);
+  EXPECT_EQ(service().Status().max_waiting, 1u);
+  engine_.released = true;
+  EXPECT_TRUE(Wait(running));
+  EXPECT_TRUE(Wait(small));
+  EXPECT_TRUE(Wait(large));
+}
+
+TEST_F(ScanServiceTest, OnlyScansWithAVerdictTellHowLongOthersTake) {
+  settings_.queue.small_size = 0;
+  FakeClock clock;
+  service_.emplace(settings_, engine_, cache_, board_, io_.get_executor(), clock, log_, telemetry_);
+  const seconds before = service().TimeFor(100);
+  engine_.released = false;
+  for (int i = 0; i < 20; ++i) {
+    Pending cancelled = Start(std::to_string(i));
+    Turn();
+    ASSERT_EQ(engine_.running, 1);
+    clock.Advance(seconds(10));
+    cancelled.cancel->emit(asio::cancellation_type::terminal);
+    while (engine_.running > 0) Turn();
+  }
+  EXPECT_EQ(service().TimeFor(100), before);
+  Pending scanned = Start("scanned");
+  Turn();
+  clock.Advance(seconds(10));
+  engine_.released = true;
+  ASSERT_TRUE(Wait(scanned));
+  EXPECT_GT(service().TimeFor(100), before);
+}
+
 TEST_F(ScanServiceTest, GivesUpOnAScanThatGetsNoSlotInTime) {
   settings_.queue.max_wait = milliseconds(5);
   engine_.released = false;

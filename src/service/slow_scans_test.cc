@@ -79,6 +79,18 @@ class SlowScansTest : public testing::Test {
     while (state.wait_for(seconds(0)) != std::future_status::ready) Run(milliseconds(1));
     return state.get()->status;
   }
+  // Most of the last small ones were slow.
+  void LetMostBeSlow() {
+    for (int i = 0; i < 30; ++i) {
+      const std::string text = "slow " + std::to_string(100 + i);
+      Hold(text);
+      const Pending slow = Start(text);
+      Run(settings_.queue.short_time * 2);
+      LetGo(text);
+      ASSERT_TRUE(IsClean(slow));
+    }
+    engine_.started.clear();
+  }
   // "slow 1", known to be long, in the ordinary slot and "slow 2" in the express slot.
   void TakeAllSlots() {
     const std::size_t before = engine_.started.size();
@@ -159,14 +171,8 @@ TEST_F(SlowScansTest, GoesOnWhileNothingShortWaits) {
 }
 
 TEST_F(SlowScansTest, WhereMostAreSlowOnlyMuchSmallerOnesAreMadeRoomFor) {
-  for (int i = 0; i < 30; ++i) {
-    const std::string text = "slow " + std::to_string(100 + i);
-    Hold(text);
-    const Pending slow = Start(text);
-    Run(settings_.queue.short_time * 2);
-    LetGo(text);
-    ASSERT_TRUE(IsClean(slow));
-  }
+  settings_.queue.patience = 1'000'000;
+  LetMostBeSlow();
   TakeAllSlots();
   const Pending as_large = Start("slow 3");
   Run(settings_.queue.short_time * 5);
@@ -174,6 +180,24 @@ TEST_F(SlowScansTest, WhereMostAreSlowOnlyMuchSmallerOnesAreMadeRoomFor) {
   EXPECT_EQ(telemetry_.count, 0);
   EXPECT_TRUE(IsClean(Start("3")));
   EXPECT_EQ(telemetry_.count, 1);
+}
+
+TEST_F(SlowScansTest, WhereMostAreSlowOthersAreMadeRoomForAfterAWhile) {
+  settings_.queue.patience = 3;
+  LetMostBeSlow();
+  TakeAllSlots();
+  EXPECT_TRUE(IsClean(Start("as 1")));
+  EXPECT_EQ(telemetry_.count, 1);
+  // Slow ones keep coming. Those that gave way are scanned again, which ends for nobody.
+  for (int i = 2; i < 6; ++i) {
+    const std::string text = "slow " + std::to_string(i + 1);
+    Hold(text);
+    slow_.push_back(Start(text));
+    EXPECT_TRUE(IsClean(Start("as " + std::to_string(i)))) << i;
+  }
+  EXPECT_FALSE(slow_[0].IsAnswered());
+  for (const std::string text : {"slow 1", "slow 2", "slow 3", "slow 4", "slow 5", "slow 6"}) LetGo(text);
+  for (const Pending& slow : slow_) EXPECT_TRUE(IsClean(slow));
 }
 
 TEST_F(SlowScansTest, GoesOnWhereCancellingFreesNothing) {

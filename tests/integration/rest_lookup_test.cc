@@ -184,7 +184,9 @@ TEST_F(RestLookup, SaysWhatItIsAndHowItIs) {
   EXPECT_EQ(info.at("signatures").as_int64(), 2);
   EXPECT_EQ(TextOf(info, "signature_set_digest").size(), 64u);
   EXPECT_EQ(info.at("queue").as_object().at("limit").as_int64(), 77);
-  EXPECT_EQ(info.at("queue").as_object().at("length").as_int64(), 0);
+  for (const char* length : {"length", "short_length", "long_length"}) {
+    EXPECT_EQ(info.at("queue").as_object().at(length).as_int64(), 0);
+  }
   EXPECT_EQ(info.at("limits").as_object().at("parts").as_int64(), 55);
   EXPECT_THAT(Get(port(), "/healthz"), HasStatus(200));
   EXPECT_THAT(Get(port(), "/readyz"), HasStatus(200));
