@@ -292,10 +292,10 @@ TEST(LaneQueue, AMuchSmallerOneNeedNotWaitForShortOnes) {
   const auto larger = queue.Add(kShort, true, 8000);
   queue.StartNext();
   queue.StartNext();
-  const auto quarter = queue.Add(kShort, true, 1000);
-  EXPECT_FALSE(queue.StartNext()) << "not smaller than a quarter of the smaller one";
   const auto queued = queue.Add(kShort, false, 10);
   EXPECT_FALSE(queue.StartNext()) << "nobody waits for it";
+  const auto quarter = queue.Add(kShort, true, 1000);
+  EXPECT_FALSE(queue.StartNext()) << "not smaller than a quarter of the smaller one";
   const auto small = queue.Add(kShort, true, 999);
   const auto smaller = queue.Add(kShort, true, 10);
   EXPECT_EQ(queue.StartNext(), smaller);
@@ -340,6 +340,7 @@ class LaneQueueOfEndlessSlowOnes : public testing::Test {
 
 TEST_F(LaneQueueOfEndlessSlowOnes, DoNotKeepLargerOnesOutOfTheExpressSlot) {
   const auto larger = queue_.Add(kShort, true, 100);
+  queue_.Add(kShort, true, 100);
   queue_.Add(kShort, true, 1);
   auto started = Next();
   for (int guesses = 0; guesses < 4; ++guesses) {
@@ -349,8 +350,7 @@ TEST_F(LaneQueueOfEndlessSlowOnes, DoNotKeepLargerOnesOutOfTheExpressSlot) {
   }
   EXPECT_EQ(started, larger) << "after four wrong guesses";
   queue_.Done(*started);
-  queue_.Add(kShort, true, 100);
-  EXPECT_NE(Next(), larger + 1) << "and then the smallest again";
+  EXPECT_GT(Next(), larger + 1) << "and then the smallest again";
 }
 
 TEST_F(LaneQueueOfEndlessSlowOnes, DoNotKeepLongOnesOutOfTheOrdinarySlots) {
