@@ -25,10 +25,10 @@ class ResolverTest : public testing::Test {
   std::future<Result<Addresses>> Start(Resolver& resolver, const std::string& host, milliseconds time = seconds(60)) {
     return asio::co_spawn(io_, resolver.Resolve(host, std::chrono::steady_clock::now() + time), asio::use_future);
   }
-  // Answers when the test says so.
+  // Answers when the test says so, which may be over by then.
   Lookup Held() {
-    return [this, open = gate_.get_future().share()](const std::string&) -> Result<Addresses> {
-      ++lookups_;
+    return [lookups = lookups_, open = gate_.get_future().share()](const std::string&) -> Result<Addresses> {
+      ++*lookups;
       open.wait();
       return Addresses{asio::ip::make_address("192.0.2.1")};
     };
@@ -36,7 +36,7 @@ class ResolverTest : public testing::Test {
 
   asio::io_context io_;
   std::promise<void> gate_;
-  std::atomic<int> lookups_ = 0;
+  const std::shared_ptr<std::atomic<int>> lookups_ = std::make_shared<std::atomic<int>>(0);
 };
 
 TEST_F(ResolverTest, SharesALookupThatIsUnderWay) {
@@ -48,7 +48,7 @@ TEST_F(ResolverTest, SharesALookupThatIsUnderWay) {
   io_.run();
   EXPECT_EQ(first.get(), (Addresses{asio::ip::make_address("192.0.2.1")}));
   EXPECT_EQ(second.get(), (Addresses{asio::ip::make_address("192.0.2.1")}));
-  EXPECT_EQ(lookups_, 1);
+  EXPECT_EQ(*lookups_, 1);
 }
 
 TEST_F(ResolverTest, LooksSoManyNamesUpAtOnce) {
