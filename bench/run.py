@@ -12,6 +12,7 @@ Sections:
   signatures  twenty changes of the signatures under load: failed requests, latency, memory, delay
   memory      one large upload, ten thousand at once, memory by part
   scheduling  short contents while long ones are scanned
+  recovery    scanners are killed: how soon the next scan begins
   growth      connections, size, length of the queue, known verdicts
 
 Build first: cmake --preset release -DLAZARET_BENCHMARKS=ON && cmake --build --preset release
@@ -20,7 +21,10 @@ Packages:    scripts/install-dependencies.sh build test bench
 
 import argparse
 import importlib
+import resource
 import sys
+import time
+import traceback
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
@@ -28,7 +32,8 @@ sys.path.insert(0, str(BENCH))
 from harness import machine, report  # noqa: E402
 from harness.context import BenchFailed, Context  # noqa: E402
 
-SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "signatures", "memory", "scheduling", "growth"]
+SECTIONS = ["cold", "switches", "duplicates", "hits", "submits", "redis", "scale_out", "signatures", "memory", "scheduling",
+            "recovery", "growth"]
 
 
 def parse() -> argparse.Namespace:
@@ -47,31 +52,50 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
+def measure(context: Context, name: str) -> report.Section:
+    """The section, or, whatever went wrong in it, one that says so: the others are measured all the same."""
+    try:
+        return importlib.import_module(f"sections.{name}").run(context)
+    except BenchFailed as failure:
+        return report.Section(name, failed=str(failure))
+    except Exception as failure:
+        context.progress.clear()
+        traceback.print_exc()
+        return report.Section(name, failed=f"{type(failure).__name__}: {failure}")
+
+
+def show(section: report.Section) -> None:
+    if section.failed:
+        print(f"{section.title} FAILED: {section.failed}\n", file=sys.stderr)
+        return
+    print(f"== {section.title}\n")
+    for table in section.tables:
+        print(report.as_text(table), end="\n\n")
+    for aim in section.aims:
+        print(f"{report.in_words(aim):<12}{aim.what}: {aim.measured} (wanted {aim.wanted})")
+    for note in section.notes:
+        print(f"* {note}")
+    print(flush=True)
+
+
 def main() -> int:
     arguments = parse()
+    # What is started here, servers and load generators, may open as many files as the machine allows.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     arguments.work.mkdir(parents=True, exist_ok=True)
     context = Context(BENCH.parent, arguments.programs.resolve(), arguments.work.resolve(), arguments.quick,
                       arguments.rounds or (2 if arguments.quick else 5))
     saved = context.work / "sections"
     failed = []
     for name in arguments.sections:
-        described = machine.describe(context.root)
-        try:
-            section = importlib.import_module(f"sections.{name}").run(context)
-        except BenchFailed as failure:
-            context.progress.clear()
-            print(f"{name} FAILED: {failure}\n", file=sys.stderr)
-            failed.append(name)
-            continue
+        described, started = machine.describe(context.root), time.monotonic()
+        section = measure(context, name)
+        described["took"] = f"{time.monotonic() - started:.0f} s"
         context.progress.clear()
-        print(f"== {section.title}\n")
-        for table in section.tables:
-            print(report.as_text(table), end="\n\n")
-        for aim in section.aims:
-            print(f"{'reached    ' if aim.reached else 'NOT reached'} {aim.what}: {aim.measured} (wanted {aim.wanted})")
-        for note in section.notes:
-            print(f"* {note}")
-        print(flush=True)
+        show(section)
+        if section.failed:
+            failed.append(name)
         report.save(saved, name, section, described, context.quick)
         report.write(saved, SECTIONS, arguments.results)
     print(f"written: {arguments.results}" + (f"; FAILED: {', '.join(failed)}" if failed else ""))

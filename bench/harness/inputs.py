@@ -1,5 +1,6 @@
 """Signatures and corpora, made when they are first asked for and kept in the work directory."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def signatures(context: Context, scale: float = 1.0) -> Path:
     context.progress.step(f"signatures, scale {scale:g}")
     generate.generate(directory, scale, context.seed, context.cores)
     return directory
+
+
+def total(directory: Path) -> int:
+    """How many signatures are in one of them."""
+    return json.loads((directory / "recipe.json").read_text())["signatures"]
 
 
 def corpus(context: Context, kind: str, scale: float | None = None) -> tuple[Path, dict]:

@@ -104,6 +104,15 @@ def cpu_seconds(pid: int, with_children: bool = True) -> float:
     return total / TICKS
 
 
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def state(pid: int) -> str:
+    """R: it computes; S: it waits; others as in proc(5)."""
+    return _stat(pid)[0]
+
+
 def status_kib(pid: int, key: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(key + ":"):

@@ -19,6 +19,7 @@ class Aim:
     wanted: str
     measured: str
     reached: bool
+    partly: bool = False  # reached as far as could be measured here
 
 
 @dataclass
@@ -39,6 +40,11 @@ class Section:
     plots: list[Plot] = field(default_factory=list)
     aims: list[Aim] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: str = ""  # why there are no figures
+
+
+def in_words(aim: Aim) -> str:
+    return "NOT reached" if not aim.reached else "partly" if aim.partly else "reached"
 
 
 def as_text(table: Table) -> str:
@@ -73,7 +79,18 @@ def _load(path: Path) -> tuple[dict[str, str], bool, Section]:
     section = stored["section"]
     return stored["machine"], stored["quick"], Section(
         section["title"], [Table(**table) for table in section["tables"]], [Plot(**plot) for plot in section["plots"]],
-        [Aim(**aim) for aim in section["aims"]], section["notes"])
+        [Aim(**aim) for aim in section["aims"]], section["notes"], section.get("failed", ""))
+
+
+def _apart(found: list[tuple[dict[str, str], bool, Section]], key: str, what: str) -> list[str]:
+    """Says which sections have which value of what they were measured on, when it is not one for all."""
+    titles: dict[str, list[str]] = {}
+    for machine, _, section in found:
+        titles.setdefault(machine.get(key, "?"), []).append(section.title)
+    if len(titles) < 2:
+        return []
+    return [f"**Not all of it is of one {what}**; compare figures within a section only. " +
+            "; ".join(f"{value}: {', '.join(names)}" for value, names in titles.items()) + ".", ""]
 
 
 def write(saved: Path, order: list[str], target: Path) -> None:
@@ -83,16 +100,25 @@ def write(saved: Path, order: list[str], target: Path) -> None:
     found = [_load(saved / f"{name}.json") for name in order if (saved / f"{name}.json").exists()]
     lines = ["# Results", "", "Written by `bench/run.py`; how each figure comes about is in [README.md](README.md). "
              "Ratios are medians of rounds in turn; in brackets the lowest and the highest round.", ""]
-    aims = [(aim, section.title) for _, _, section in found for aim in section.aims]
+    lines += _apart(found, "commit", "commit") + _apart(found, "machine", "machine")
+    failed = [section for _, _, section in found if section.failed]
+    if failed:
+        lines += [f"**FAILED, without figures:** {', '.join(section.title for section in failed)}.", ""]
+    aims = [aim for _, _, section in found for aim in section.aims]
+    words = {"reached": "yes", "partly": "partly", "NOT reached": "**no**"}
     if aims:
         lines += ["## Aims", "", "| aim | wanted | measured | reached |", "|---|---|---|---|"]
-        lines += [f"| {aim.what} | {aim.wanted} | {aim.measured} | {'yes' if aim.reached else '**no**'} |" for aim, _ in aims] + [""]
+        lines += [f"| {aim.what} | {aim.wanted} | {aim.measured} | {words[in_words(aim)]} |" for aim in aims] + [""]
     for machine, quick, section in found:
         lines += [f"## {section.title}", "", "; ".join(f"{key}: {value}" for key, value in machine.items()) +
                   ("; **a `--quick` run**" if quick else ""), ""]
+        if section.failed:
+            lines += ["**FAILED:** " + " ".join(section.failed.split()), ""]
         for table in section.tables:
             lines += [_markdown(table), ""]
         for plot in section.plots:
+            if not any(plot.series.values()):
+                continue
             lines += [f"![{plot.title}](plots/{plot.name}.svg)", ""]
             (target.parent / "plots").mkdir(exist_ok=True)
             (target.parent / "plots" / f"{plot.name}.svg").write_text(svg.draw(plot))

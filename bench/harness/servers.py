@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -107,7 +108,11 @@ class Lazaret(Server):
         found = {"server": self.pid}
         scanners = 0
         for pid in processes.tree(self.pid)[1:]:
-            if int(processes._stat(pid)[1]) == self.pid:
+            try:
+                parent = processes.parent(pid)
+            except OSError:  # it has ended meanwhile
+                continue
+            if parent == self.pid:
                 found["zygote"] = pid
             else:
                 scanners += 1
@@ -163,6 +168,29 @@ class Clamd(Server):
         if done.returncode not in (0, 1):
             raise BenchFailed(f"clamdscan failed: {done.stdout[-500:]}{done.stderr[-500:]}")
         return done.stdout
+
+
+class RestWrapper(Server):
+    """An HTTP server that hands bodies on to a clamd."""
+
+    def __init__(self, context: Context, clamd: Clamd):
+        super().__init__(context, "wrapper")
+        self._clamd = clamd
+        self.port = 0
+
+    def start(self) -> None:
+        self.port = processes.free_port()
+        program = self.context.root / "bench/rest_wrapper/rest_wrapper.py"
+        self.process = processes.start([sys.executable, program, self._clamd.socket, str(self.port)], self.log)
+        processes.wait_until(self._answers, self.process, self.log)
+
+    def _answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/scan"
 
 
 class DirectScan(Server):

@@ -34,6 +34,23 @@ stream_protocol::endpoint EndpointOf(const Target& target) {
 
 Error Lost(const boost::system::error_code& error) { return Error{Errc::kDisconnected, error.message()}; }
 
+// A body of which a part has been sent.
+class Upload {
+ public:
+  explicit Upload(Live& live) : live_(live) {
+    const std::uint64_t now = live_.uploading.fetch_add(1, std::memory_order_relaxed) + 1;
+    std::uint64_t most = live_.most_uploading.load(std::memory_order_relaxed);
+    while (most < now && !live_.most_uploading.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+    }
+  }
+  Upload(const Upload&) = delete;
+  Upload& operator=(const Upload&) = delete;
+  ~Upload() { live_.uploading.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  Live& live_;
+};
+
 std::string SaltOf(std::uint64_t seed, std::uint64_t number) {
   return fmt::format("\n{:07x}{:016x}", seed & 0xfffffff, number);
 }
@@ -79,6 +96,7 @@ aio::Task<Result<Response>> Client::Exchange(const Turn& turn, const Item& item)
   if (answer || !reused || timed_out_ || answer.error().code != Errc::kDisconnected || !reader_.is_empty())
     co_return answer;
   // A kept connection that the server ended as we began to use it (RFC 9112 9.3.1).
+  ++tally_.retried;
   Disconnect();
   co_return co_await ExchangeOnce(head, AsBytes(salt), item);
 }
@@ -169,7 +187,9 @@ aio::Task<Result<void>> Client::SendBody(std::uint64_t sent, Bytes tail, const I
       plan_.send_rate == 0 ? kPiece : std::max<std::uint64_t>(plan_.send_rate * kSlowStep.count() / 1000, 1);
   SteadyTime next = std::chrono::steady_clock::now();
   sent_bytes_ = sent;
+  std::optional<Upload> upload;
   while (sent_bytes_ < size + tail.size()) {
+    if (sent_bytes_ > 0 && !upload) upload.emplace(live_);
     const Bytes rest = sent_bytes_ < size ? item.payload->From(sent_bytes_) : tail.subspan(sent_bytes_ - size);
     const Bytes piece = rest.first(std::min<std::uint64_t>(rest.size(), step));
     if (auto done = co_await SendAll(piece); !done) co_return done;

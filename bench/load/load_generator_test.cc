@@ -93,6 +93,45 @@ TEST_F(LoadGenerator, AsksForScansByTheirId) {
   EXPECT_EQ(Load(get).status, 0);
 }
 
+TEST_F(LoadGenerator, AsksForTheIdsOfAFileInTurn) {
+  Start();
+  ASSERT_EQ(Load({Url(), "--corpus", Corpus(), "--passes", "1"}).status, 0);
+  const auto id = [](const std::string& content) {
+    Sha256 hasher;
+    hasher.Update(AsBytes(content));
+    return hasher.Finish().Hex();
+  };
+  root_.Write("ids", id(PlainText(5000)) + "\n" + std::string(64, '0') + "\n" + id(Eicar()) + "\n");
+  const auto outcome = Load(
+      {Url("/v1/scans/{id}"), "--get", "--ids", root_ / "ids", "--passes", "2", "--allow-status", "404", "--json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_EQ(Answers(outcome), 4);
+  EXPECT_EQ(Json(outcome)["allowed"].as_object()["404"].to_number<int>(), 2) << outcome.out;
+}
+
+TEST_F(LoadGenerator, CountsWhatItSendsAgainOverANewConnection) {
+  Start({"--set", "http.idle_timeout=100ms"});
+  // One a second: each finds that the server has ended the connection.
+  const auto outcome = Load({Url(), "--body-size", "10", "--rate", "1", "--requests", "3", "--json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_EQ(Answers(outcome), 3);
+  EXPECT_EQ(Json(outcome)["retried"].to_number<int>(), 2) << outcome.out;
+  const auto kept = Load({Url(), "--body-size", "10", "--requests", "3", "--json"});
+  EXPECT_EQ(Json(kept)["retried"].to_number<int>(), 0) << kept.out;
+}
+
+TEST_F(LoadGenerator, SaysHowBusyItWasItself) {
+  Start();
+  const auto idle = Json(Load({Url(), "--body-size", "10", "--rate", "2", "--requests", "2", "--json"}));
+  EXPECT_GT(idle.at("cpu_seconds").to_number<double>(), 0);
+  EXPECT_LT(idle.at("busy").to_number<double>(), 0.5) << "it waited for half a second";
+  const auto busy = Json(
+      Load({Url(), "--body-size", "1KiB", "--connections", "64", "--threads", "2", "--duration", "0.5", "--json"}));
+  EXPECT_GT(busy.at("busy").to_number<double>(), idle.at("busy").to_number<double>());
+  EXPECT_LE(busy.at("busy").to_number<double>(), 1.05);
+  EXPECT_GE(busy.at("cpu_seconds").to_number<double>(), busy.at("busy").to_number<double>() * 0.4);
+}
+
 TEST_F(LoadGenerator, SaltMakesEveryBodyAnotherContent) {
   Start();
   const auto outcome = Load({Url(), "--body-size", "100", "--salt", "--requests", "7", "--json"});
@@ -115,9 +154,10 @@ TEST_F(LoadGenerator, SendsSlowlyAndWhole) {
   // A first run lets the server know it, so that a damaged body would be another content, which is a scan more.
   ASSERT_EQ(Load({Url(), "--body-size", "40000", "--requests", "1"}).status, 0);
   const auto outcome =
-      Load({Url(), "--body-size", "40000", "--requests", "2", "--connections", "2", "--send-rate", "400KB", "--json"});
+      Load({Url(), "--body-size", "40000", "--requests", "2", "--connections", "2", "--send-rate", "100KB", "--json"});
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
   EXPECT_EQ(Json(outcome)["sent_bytes"].to_number<std::int64_t>(), 80'000);
+  EXPECT_EQ(Json(outcome)["most_uploading"].to_number<int>(), 2);
   EXPECT_EQ(Metric("lazaret_scan_duration_seconds_count"), 1);
 }
 
@@ -158,6 +198,8 @@ TEST_F(LoadGenerator, RefusesACommandLineThatMakesNoSense) {
   EXPECT_EQ(Load({"http://127.0.0.1:1", "--requests", "1", "--poisson"}).status, 2);
   EXPECT_EQ(Load({"http://127.0.0.1:1", "--requests", "1", "--salt", "--hash-first"}).status, 2);
   EXPECT_EQ(Load({"http://127.0.0.1:1", "--requests", "1", "--connections", "10000000"}).status, 2);
+  root_.Write("ids", std::string(64, '0') + "\n");
+  EXPECT_EQ(Load({"http://127.0.0.1:1", "--requests", "1", "--ids", root_ / "ids"}).status, 2);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "load/load_run.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -27,6 +28,16 @@ namespace asio = boost::asio;
 
 constexpr milliseconds kWatch(100);
 
+// Of the calling thread (getrusage(2)).
+double CpuSeconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 // The clients of one thread.
 class Crew {
  public:
@@ -44,7 +55,11 @@ class Crew {
   }
 
   void Run() {
+    const SteadyTime began = std::chrono::steady_clock::now();
+    const double cpu_before = CpuSeconds();
     io_.run();
+    cpu_seconds_ = CpuSeconds() - cpu_before;
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     if (thrown_) std::rethrow_exception(thrown_);
     // What should have begun has waited at least until the end.
     while (const auto turn = pacer_.TakeMissed()) {
@@ -54,6 +69,8 @@ class Crew {
   }
 
   Tally& tally() { return tally_; }
+  double cpu_seconds() const { return cpu_seconds_; }
+  double busy() const { return seconds_ > 0 ? cpu_seconds_ / seconds_ : 0; }
 
  private:
   static std::optional<Arrivals> ArrivalsOf(const Plan& plan, unsigned number) {
@@ -86,6 +103,7 @@ class Crew {
   Tally tally_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::size_t running_ = 0;
+  double cpu_seconds_ = 0, seconds_ = 0;  // of Run
   std::exception_ptr thrown_;
   aio::TaskGroup tasks_;
 };
@@ -151,7 +169,12 @@ Outcome Run(const Plan& plan) {
   if (thrown) std::rethrow_exception(thrown);
   Outcome outcome;
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - phases.measured).count();
-  for (const auto& crew : crews) outcome.tally.Merge(std::move(crew->tally()));
+  outcome.most_uploading = live.most_uploading;
+  for (const auto& crew : crews) {
+    outcome.cpu_seconds += crew->cpu_seconds();
+    outcome.busy = std::max(outcome.busy, crew->busy());
+    outcome.tally.Merge(std::move(crew->tally()));
+  }
   return outcome;
 }
 

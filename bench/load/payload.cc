@@ -122,4 +122,17 @@ Result<std::vector<Item>> ReadCorpus(const fs::path& root, const Answers& expect
   return items;
 }
 
+Result<std::vector<Item>> ReadIds(const fs::path& path) {
+  std::ifstream file(path);
+  if (!file) return Fail(Errc::kNotFound, "cannot read " + path.native());
+  std::vector<Item> items;
+  for (std::string line; std::getline(file, line);) {
+    const auto id = Digest::FromHex(line);
+    if (!id) return Fail(Errc::kMalformed, fmt::format("{}: {} is no id", path.native(), line));
+    items.push_back({.name = line, .payload = std::make_unique<MappedFile>(nullptr, 0), .digest = id});
+  }
+  if (items.empty()) return Fail(Errc::kNotFound, "there are no ids in " + path.native());
+  return items;
+}
+
 }  // namespace lazaret::bench

@@ -44,4 +44,7 @@ Result<Answers> ReadAnswers(const std::filesystem::path& path);
 // verdict. kNotFound when there are none.
 Result<std::vector<Item>> ReadCorpus(const std::filesystem::path& root, const Answers& expected);
 
+// Items to ask for by their id, one of each line of a file: 64 hexadecimal digits. They have no bytes.
+Result<std::vector<Item>> ReadIds(const std::filesystem::path& path);
+
 }  // namespace lazaret::bench

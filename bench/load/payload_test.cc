@@ -80,5 +80,26 @@ TEST(Answers, AreReadByName) {
   EXPECT_FALSE(ReadAnswers(directory.path / "none"));
 }
 
+TEST(Ids, AreThoseOfTheFileInItsOrder) {
+  const TempDirectory directory;
+  const std::string first(64, 'a'), second(64, '7');
+  directory.Write("ids", second + "\n" + first + "\n");
+  const auto items = ReadIds(directory.path / "ids");
+  ASSERT_TRUE(items);
+  ASSERT_EQ(items->size(), 2);
+  EXPECT_EQ(items->at(0).digest->Hex(), second);
+  EXPECT_EQ(items->at(1).digest->Hex(), first);
+  EXPECT_EQ(items->at(0).payload->size(), 0);
+}
+
+TEST(Ids, AreRefusedWhenOneIsNoneOrThereIsNone) {
+  const TempDirectory directory;
+  directory.Write("short", std::string(63, 'a') + "\n");
+  directory.Write("empty", "");
+  EXPECT_EQ(ReadIds(directory.path / "short").error().code, Errc::kMalformed);
+  EXPECT_EQ(ReadIds(directory.path / "empty").error().code, Errc::kNotFound);
+  EXPECT_EQ(ReadIds(directory.path / "none").error().code, Errc::kNotFound);
+}
+
 }  // namespace
 }  // namespace lazaret::bench

@@ -36,7 +36,7 @@ Exit status: 0 when every answer was right, 1 when one was not, 2 for a wrong co
 
 struct Words {
   std::string url;
-  fs::path corpus;
+  fs::path corpus, ids;
   std::uint64_t body_size = 0;
   bool has_body = false;
   bool hash_first = false, get = false, poisson = false, no_keep_alive = false;
@@ -91,6 +91,9 @@ void AddOptions(CLI::App& app, Words& words, Plan& plan) {
   app.add_option("--body-size", words.body_size, "send text of this size instead, such as 1KiB or 4GiB")
       ->transform(size)
       ->excludes(corpus);
+  app.add_option("--ids", words.ids, "with --get: ask for the ids in this file in turn, one a line")
+      ->check(CLI::ExistingFile)
+      ->excludes(corpus);
   app.add_flag("--salt", plan.salt, "24 bytes more behind each body make it another content every time");
   app.add_flag("--hash-first", words.hash_first, "send the digest, and the body only when the server asks for it");
   app.add_flag("--get", words.get, "send no body; {id} in PATH becomes the scan id of a content");
@@ -126,6 +129,7 @@ void AddOptions(CLI::App& app, Words& words, Plan& plan) {
 }
 
 void CheckTogether(const Words& words, const Plan& plan) {
+  if (!words.ids.empty() && !words.get) Refuse("--ids needs --get");
   if (words.hash_first && words.get) Refuse("--hash-first and --get exclude each other");
   if (plan.salt && (words.hash_first || words.get)) Refuse("--salt changes digests: not with --hash-first or --get");
   if (words.poisson && words.rate == 0) Refuse("--poisson needs --rate");
@@ -146,6 +150,12 @@ void FillItems(const Words& words, Plan& plan) {
     auto read = ReadAnswers(words.expect);
     if (!read) Refuse("--expect: " + read.error().what);
     answers = *std::move(read);
+  }
+  if (!words.ids.empty()) {
+    auto items = ReadIds(words.ids);
+    if (!items) Refuse("--ids: " + items.error().what);
+    plan.items = *std::move(items);
+    return;
   }
   if (words.corpus.empty()) {
     plan.items.push_back({"body", MakeText(words.body_size, plan.seed)});

@@ -47,6 +47,10 @@ std::string ToJson(const Plan& plan, const Outcome& outcome) {
                                       {"service_ms", Describe(tally.service)},
                                       {"allowed_ms", Describe(tally.allowed)},
                                       {"missed", tally.missed},
+                                      {"retried", tally.retried},
+                                      {"cpu_seconds", outcome.cpu_seconds},
+                                      {"busy", outcome.busy},
+                                      {"most_uploading", outcome.most_uploading},
                                       {"allowed", allowed},
                                       {"defects", defects}}) +
          "\n";
@@ -69,6 +73,11 @@ std::string ToText(const Plan& plan, const Outcome& outcome) {
   if (plan.rate) latencies("latency from the real beginning", tally.service);
   if (tally.missed != 0)
     fmt::format_to(std::back_inserter(text), "{} requests did not even begin in time\n", tally.missed);
+  if (tally.retried != 0) {
+    fmt::format_to(std::back_inserter(text), "{} requests sent again: their connections had ended\n", tally.retried);
+  }
+  fmt::format_to(std::back_inserter(text), "the busiest of our own threads computed {:.0f} % of the time\n",
+                 outcome.busy * 100);
   for (const auto& [status, count] : tally.allowed_statuses) {
     fmt::format_to(std::back_inserter(text), "allowed: status {}: {}\n", status, count);
   }

@@ -10,6 +10,7 @@ void Tally::Merge(Tally&& other) {
   allowed.Merge(other.allowed);
   sent_bytes += other.sent_bytes;
   missed += other.missed;
+  retried += other.retried;
   for (const auto& [kind, count] : other.defects) defects[kind] += count;
   for (const auto& [status, count] : other.allowed_statuses) allowed_statuses[status] += count;
   answers.merge(std::move(other.answers));
