@@ -79,7 +79,7 @@ if $quick; then
   exit
 fi
 configure asan -DLAZARET_TESTS=ON -DLAZARET_FUZZ=OFF
-build asan
+if [ ${#asan_label[@]} -gt 0 ]; then build asan unit_tests; else build asan; fi
 if [ "$fuzz_seconds" -gt 0 ]; then fuzz; fi
 run_ctest build/asan "${asan_label[@]}" "$@"
 run_ctest build/release "$@"
