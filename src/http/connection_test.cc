@@ -5,6 +5,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -130,54 +133,90 @@ TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
   EXPECT_EQ(handler.at_once, 4);
 }
 
-TEST_F(ConnectionTest, GivesItsReadBufferBackWhenNothingComesForAWhile) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-  const UniqueFd client(ends[0]);
-  net::Socket server(thread_.io());
-  server.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-  server.non_blocking(true);
-  Deadline deadline(server);
-  Input input(server, thread_.buffers(), deadline);
-  std::vector<net::BufferPool::Buffer> others;
-  for (std::size_t i = 0; i + 1 < net::BufferPool::kMostKept; ++i) others.push_back(thread_.buffers().Take());
-  std::string received;
-  EXPECT_TRUE(thread_.tasks().Spawn([](Input& from, std::string& to) -> aio::Task<> {
-    while (const auto more = co_await from.More()) {
-      to += from.buffered();
-      from.Consume(from.buffered().size());
-    }
-  }(input, received)));
-  const auto go = [this] {
+// A connection that waits for bytes, and the test that sends them.
+class IdleConnectionTest : public ConnectionTest {
+ protected:
+  IdleConnectionTest() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
+    client_ = UniqueFd(ends[0]);
+    server_.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
+    server_.non_blocking(true);
+    deadline_.SetIdle(now_ + seconds(60));
+  }
+  ~IdleConnectionTest() override {
+    client_.Reset();
+    Go();
+    for (auto& buffer : others_) thread_.buffers().Give(std::move(buffer));
+  }
+
+  // Other connections of the thread take so many read buffers.
+  void TakeBuffers(std::size_t number) {
+    while (number-- > 0) others_.push_back(thread_.buffers().Take());
+  }
+  void Begin() {
+    EXPECT_TRUE(thread_.tasks().Spawn([](Input& from, std::string& to) -> aio::Task<> {
+      while (const auto more = co_await from.More()) {
+        to += from.buffered();
+        from.Consume(from.buffered().size());
+      }
+    }(input_, received_)));
+    Go();
+  }
+  void Go() {
     thread_.io().restart();
     thread_.io().poll();
-  };
-  const SteadyTime now = std::chrono::steady_clock::now();
-  deadline.SetIdle(now + seconds(60));
-  go();
-  others.push_back(thread_.buffers().Take());
+  }
+  void Look() {
+    deadline_.Check(now_);
+    Go();
+  }
+  void Send(std::string_view text) {
+    EXPECT_EQ(::send(client_.Get(), text.data(), text.size(), MSG_NOSIGNAL), std::ssize(text));
+    Go();
+  }
+
+  static constexpr std::size_t kMost = net::BufferPool::kMostKept;
+  const SteadyTime now_ = std::chrono::steady_clock::now();
+  UniqueFd client_;
+  net::Socket server_{thread_.io()};
+  Deadline deadline_{server_};
+  Input input_{server_, thread_.buffers(), deadline_};
+  std::vector<net::BufferPool::Buffer> others_;
+  std::string received_;
+};
+
+TEST_F(IdleConnectionTest, GivesItsReadBufferBackWhenNothingComesForAWhile) {
+  TakeBuffers(kMost - 1);
+  Begin();
+  TakeBuffers(1);
   EXPECT_FALSE(thread_.buffers().HasPlenty());
-  deadline.Check(now);
-  go();
+  Look();
   EXPECT_FALSE(thread_.buffers().HasPlenty()) << "it may just have begun to wait";
-  deadline.Check(now);
-  go();
+  Look();
   EXPECT_TRUE(thread_.buffers().HasPlenty());
-  deadline.Check(now);
-  EXPECT_EQ(::send(client.Get(), "late", 4, MSG_NOSIGNAL), 4);
-  go();
-  EXPECT_EQ(received, "late");
-  // Not while something is under way.
-  deadline.Set(now + seconds(60));
-  go();
-  deadline.Check(now);
-  deadline.Check(now);
-  EXPECT_EQ(::send(client.Get(), "body", 4, MSG_NOSIGNAL), 4);
-  go();
-  EXPECT_EQ(received, "latebody");
-  deadline.Check(now + seconds(61));
-  go();
-  for (auto& buffer : others) thread_.buffers().Give(std::move(buffer));
+  Look();
+  Send("late");
+  EXPECT_EQ(received_, "late");
+}
+
+TEST_F(IdleConnectionTest, WaitsOnWithoutAReadBuffer) {
+  TakeBuffers(kMost + 1);
+  Begin();
+  for (int i = 0; i < 3; ++i) Look();
+  Send("late");
+  EXPECT_EQ(received_, "late");
+}
+
+TEST_F(IdleConnectionTest, KeepsItsReadBufferWhileSomethingIsUnderWay) {
+  deadline_.Set(now_ + seconds(60));
+  TakeBuffers(kMost - 1);
+  Begin();
+  TakeBuffers(1);
+  for (int i = 0; i < 3; ++i) Look();
+  EXPECT_FALSE(thread_.buffers().HasPlenty());
+  Send("body");
+  EXPECT_EQ(received_, "body");
 }
 
 TEST_F(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {

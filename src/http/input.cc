@@ -20,7 +20,9 @@ void Deadline::Check(SteadyTime now) {
   if (now >= at_) {
     // Again at every look: an operation that was just between two waits has missed the first.
     passed_ = true;
-  } else if (!idle_ || !std::exchange(was_looked_at_, true) || std::exchange(is_quiet_, true)) {
+  } else if (idle_ && holds_buffer_ && std::exchange(was_looked_at_, true)) {
+    is_quiet_ = true;
+  } else {
     return;
   }
   boost::system::error_code ignored;
@@ -125,8 +127,10 @@ aio::Task<Result<void>> Input::Arrival() {
 // With a buffer in hand the reactor reads into it itself, which saves the call that arms a wait (epoll_ctl(2)). Empty
 // when the connection is quiet.
 aio::Task<std::optional<Result<void>>> Input::Receive(std::size_t most) {
+  deadline_.HoldsBuffer(true);
   const auto [failed, received] =
       co_await socket_.async_receive(asio::buffer(*buffer_, most), asio::as_tuple(asio::use_awaitable));
+  deadline_.HoldsBuffer(false);
   if (failed && deadline_.is_quiet() && !deadline_.passed()) co_return std::nullopt;
   if (auto waited = AfterWait(static_cast<bool>(failed)); !waited) co_return waited;
   end_ = received;

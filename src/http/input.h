@@ -26,7 +26,9 @@ class Deadline final : public net::Deadlines {
   void SetIdle(SteadyTime at) { SetTo(at, true); }
   void Clear() { SetTo(SteadyTime::max(), false); }
   bool passed() const { return passed_; }
-  // Idle, and nothing came between two looks: it should wait without a read buffer.
+  // Whether the connection waits with a read buffer in hand. When nothing comes between two looks then, its wait is
+  // ended, and it is quiet: it should wait without one.
+  void HoldsBuffer(bool holds) { holds_buffer_ = holds; }
   bool is_quiet() const { return is_quiet_; }
   void Check(SteadyTime now) override;
   void EndIfIdle() override {
@@ -48,6 +50,7 @@ class Deadline final : public net::Deadlines {
   SteadyTime at_ = SteadyTime::max();
   bool idle_ = false;
   bool passed_ = false;
+  bool holds_buffer_ = false;
   bool was_looked_at_ = false;  // since it was set
   bool is_quiet_ = false;
 };
