@@ -120,6 +120,26 @@ class Lazaret(Server):
         return found
 
 
+class AnyHttpServer(Server):
+    """One that is ready when it takes connections; started as `_command` says, on a port of its own."""
+
+    def start(self) -> None:
+        self.port = processes.free_port()
+        self.process = processes.start(self._command(), self.log)
+        processes.wait_until(self._answers, self.process, self.log)
+
+    def _command(self) -> list:
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
 # The limits of Lazaret's default configuration, in clamd's words, so that both look into the same things.
 CLAMD_LIMITS = {"MaxFileSize": "2000M", "MaxScanSize": "4000M", "MaxRecursion": "17", "MaxFiles": "10000", "MaxEmbeddedPE": "2000M",
                 "MaxHTMLNormalize": "2000M", "MaxHTMLNoTags": "2000M", "MaxScriptNormalize": "2000M", "MaxZipTypeRcg": "2000M",
@@ -170,27 +190,19 @@ class Clamd(Server):
         return done.stdout
 
 
-class RestWrapper(Server):
+class RestWrapper(AnyHttpServer):
     """An HTTP server that hands bodies on to a clamd."""
 
     def __init__(self, context: Context, clamd: Clamd):
         super().__init__(context, "wrapper")
         self._clamd = clamd
-        self.port = 0
 
-    def start(self) -> None:
-        self.port = processes.free_port()
-        program = self.context.root / "bench/rest_wrapper/rest_wrapper.py"
-        self.process = processes.start([sys.executable, program, self._clamd.socket, str(self.port)], self.log)
-        processes.wait_until(self._answers, self.process, self.log)
-
-    def _answers(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
+    def _command(self) -> list:
+        return [sys.executable, self.context.root / "bench/rest_wrapper/rest_wrapper.py", self._clamd.socket, str(self.port)]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/scan"
+        return super().url + "/scan"
 
 
 class DirectScan(Server):
@@ -222,12 +234,11 @@ class DirectScan(Server):
         super().__exit__(*more)
 
 
-class Nginx(Server):
+class Nginx(AnyHttpServer):
     """Answers everything with 200 and two letters: what a web server costs that does nothing. A small request fits its
     buffer whole, so that one call reads it."""
 
-    def start(self) -> None:
-        self.port = processes.free_port()
+    def _command(self) -> list:
         temporary = " ".join(f"{kind}_temp_path {self.directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         config = self.directory / "nginx.conf"
         config.write_text(f"""worker_processes {self.context.cores};
@@ -240,16 +251,7 @@ http {{
   server {{ listen 127.0.0.1:{self.port} reuseport; location / {{ return 200 "ok"; }} }}
 }}
 """)
-        self.process = processes.start([processes.find("nginx", "nginx-light"), "-c", config], self.log)
-        processes.wait_until(self._answers, self.process, self.log)
-
-    def _answers(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return [processes.find("nginx", "nginx-light"), "-c", config]
 
 
 class Redis(Server):

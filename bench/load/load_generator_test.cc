@@ -96,11 +96,7 @@ TEST_F(LoadGenerator, AsksForScansByTheirId) {
 TEST_F(LoadGenerator, AsksForTheIdsOfAFileInTurn) {
   Start();
   ASSERT_EQ(Load({Url(), "--corpus", Corpus(), "--passes", "1"}).status, 0);
-  const auto id = [](const std::string& content) {
-    Sha256 hasher;
-    hasher.Update(AsBytes(content));
-    return hasher.Finish().Hex();
-  };
+  const auto id = [](const std::string& content) { return Sha256::Of(AsBytes(content)).Hex(); };
   root_.Write("ids", id(PlainText(5000)) + "\n" + std::string(64, '0') + "\n" + id(Eicar()) + "\n");
   const auto outcome = Load(
       {Url("/v1/scans/{id}"), "--get", "--ids", root_ / "ids", "--passes", "2", "--allow-status", "404", "--json"});
