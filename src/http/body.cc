@@ -1,16 +1,9 @@
 #include "http/body.h"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-
 #include <algorithm>
 #include <utility>
 
 namespace lazaret::http {
-namespace asio = boost::asio;
-
 namespace {
 
 // What the end of the input means to a body that is not complete.
@@ -24,7 +17,8 @@ Error Ended(Error error) {
 
 }  // namespace
 
-Body::Body(const wire::RequestHead& head, net::Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times)
+Body::Body(const wire::RequestHead& head, net::PolledSocket& socket, Input& input, Deadline& deadline,
+           const BodyTimes& times)
     : framing_(head.body),
       expects_continue_(head.expectation == wire::Expectation::kContinue),
       socket_(socket),
@@ -57,9 +51,7 @@ void Body::TakeInNow(std::uint64_t most) {
 aio::Task<Result<void>> Body::TellToContinue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
   deadline_.Set(std::chrono::steady_clock::now() + times_.stall);
-  const auto [failed, sent] =
-      co_await asio::async_write(socket_, asio::buffer(kContinue), asio::as_tuple(asio::use_awaitable));
-  if (failed) co_return Fail(Errc::kDisconnected, "the client closed the connection");
+  if (!co_await socket_.Send(kContinue)) co_return Fail(Errc::kDisconnected, "the client closed the connection");
   co_return Result<void>();
 }
 

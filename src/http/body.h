@@ -9,7 +9,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "http/input.h"
-#include "net/socket.h"
+#include "net/poller.h"
 #include "wire/chunked.h"
 #include "wire/http_head.h"
 
@@ -24,7 +24,8 @@ struct BodyTimes {
 // The body of one request as its bytes arrive, with the transfer coding taken off.
 class Body {
  public:
-  Body(const wire::RequestHead& head, net::Socket& socket, Input& input, Deadline& deadline, const BodyTimes& times);
+  Body(const wire::RequestHead& head, net::PolledSocket& socket, Input& input, Deadline& deadline,
+       const BodyTimes& times);
 
   // What Content-Length says; empty for a chunked body.
   std::optional<std::uint64_t> length() const;
@@ -70,7 +71,7 @@ class Body {
 
   const wire::BodyFraming framing_;
   const bool expects_continue_;
-  net::Socket& socket_;
+  net::PolledSocket& socket_;
   Input& input_;
   Deadline& deadline_;
   const BodyTimes& times_;

@@ -25,11 +25,10 @@ using asio::ip::tcp;
 // A body of 10,000 bytes that arrives byte by byte, so slowly that only its rate can be held against it.
 class BodyTest : public testing::Test {
  protected:
-  BodyTest() {
+  net::Socket Connect() {
     tcp::acceptor acceptor(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     client_.connect(acceptor.local_endpoint());
-    acceptor.accept(server_);
-    server_.non_blocking(true);
+    return acceptor.accept();
   }
 
   aio::Task<Result<std::uint64_t>> ReadAll(Body& body) {
@@ -53,7 +52,8 @@ class BodyTest : public testing::Test {
 
   asio::io_context io_;
   tcp::socket client_{io_};
-  net::Socket server_{io_};
+  net::Poller poller_{io_};
+  net::PolledSocket server_{Connect(), poller_};
   net::BufferPool buffers_;
   Deadline deadline_{server_};
   Input input_{server_, buffers_, deadline_};
@@ -162,27 +162,6 @@ TEST_F(BodyTest, BytesThatWereParkedGiveTheirMemoryBack) {
   while (!more) more = input_.MoreNow();
   EXPECT_EQ(input_.buffered(), "yyz");
   EXPECT_LT(allocated(), in_buffer + kBytes / 2) << "it went back into a buffer";
-}
-
-TEST_F(BodyTest, HoldsABufferWhileItWaitsOnlyWhenThereArePlenty) {
-  for (const bool plenty : {true, false}) {
-    input_.Park();
-    std::vector<net::BufferPool::Buffer> others(net::BufferPool::kMostKept - (plenty ? 1 : 0));
-    for (net::BufferPool::Buffer& other : others) other = buffers_.Take();
-    auto more = asio::co_spawn(io_, input_.More(), asio::use_future);
-    io_.restart();
-    io_.poll();
-    EXPECT_TRUE(buffers_.HasPlenty()) << "there may be as many as are in use now";
-    others.push_back(buffers_.Take());
-    EXPECT_FALSE(buffers_.HasPlenty()) << "but no more";
-    asio::write(client_, asio::buffer("ab", 2));
-    io_.restart();
-    io_.run();
-    ASSERT_TRUE(more.get());
-    EXPECT_EQ(input_.buffered(), "ab");
-    input_.Consume(2);
-    for (net::BufferPool::Buffer& other : others) buffers_.Give(std::move(other));
-  }
 }
 
 TEST_F(BodyTest, TellsTheClientToContinueOnlyWhenItHasToWait) {

@@ -1,15 +1,10 @@
 #include "http/connection.h"
 
-#include <sys/socket.h>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <algorithm>
-#include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -32,7 +27,7 @@ constexpr std::uint64_t kMostLingered = 4 * 1024 * 1024;
 
 Connection::Connection(net::Socket socket, net::IoThread& thread, DateField& date, Handler& handler,
                        const ConnectionSettings& settings, const std::atomic<bool>& draining)
-    : socket_(std::move(socket)),
+    : socket_(std::move(socket), thread.poller()),
       thread_(thread),
       date_(date),
       handler_(handler),
@@ -43,20 +38,33 @@ Connection::Connection(net::Socket socket, net::IoThread& thread, DateField& dat
       input_(socket_, thread.buffers(), deadline_) {}
 
 aio::Task<> Connection::Run() {
-  boost::system::error_code ignored;
-  socket_.non_blocking(true, ignored);
   for (;;) {
-    const auto head_size = co_await ReadHead();
-    if (!head_size) {
+    // Waits here and not in a coroutine of its own: this is what a connection does between two requests.
+    std::optional<Result<std::size_t>> head_size;
+    while (!(head_size = HeadNow())) {
+      if (!input_.HasArrived()) {
+        input_.Park();
+        const bool waited = co_await socket_.Event();
+        if (auto may_go_on = input_.AfterWait(waited); !may_go_on) {
+          head_size = std::unexpected(std::move(may_go_on).error());
+          break;
+        }
+      }
+      if (auto more = input_.MoreNow(kHeadPiece); more && !*more) {
+        head_size = std::unexpected(std::move(*more).error());
+        break;
+      }
+    }
+    if (!*head_size) {
       // Nobody waits for an answer on a connection that was idle or is lost.
-      const Error& error = head_size.error();
+      Error error = std::move(*head_size).error();
       const bool idle = input_.buffered().empty();
       if (error.code == Errc::kDisconnected || (error.code == Errc::kTimeout && idle)) co_return;
-      Response response = handler_.OnBadHead(error);
-      if (co_await Write(response, kClosing)) co_await CloseGently();
+      if (error.code == Errc::kTimeout) error.what = "the request head is too slow";
+      if (co_await Write(handler_.OnBadHead(error), kClosing)) co_await CloseGently();
       co_return;
     }
-    const Next next = co_await Serve(*head_size);
+    const Next next = co_await Serve(**head_size);
     if (next == Next::kDrop) co_return;
     if (next == Next::kClose) break;
     // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting.
@@ -65,35 +73,28 @@ aio::Task<> Connection::Run() {
   co_await CloseGently();
 }
 
-aio::Task<Result<std::size_t>> Connection::ReadHead() {
-  std::size_t searched = 0;
-  bool idle = true;
-  for (;;) {
-    const std::string_view buffered = input_.buffered();
-    if (!buffered.empty()) {
-      auto end = wire::FindHeadEnd(buffered, searched);
-      if (!end) co_return std::unexpected(end.error());
-      if (*end && **end <= settings_.max_head) {
-        deadline_.Clear();
-        is_new_ = false;
-        co_return **end;
-      }
-      searched = buffered.size();
-      if (*end || searched >= settings_.max_head) {
-        co_return Fail(Errc::kTooLarge, "the request head is larger than http.max_head_size");
-      }
-      if (idle) deadline_.Set(std::chrono::steady_clock::now() + settings_.head_timeout);
-      idle = false;
-    } else {
-      if (draining_) co_return Fail(Errc::kDisconnected, "the server is ending");
-      deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
-    }
-    if (auto more = co_await input_.More(kHeadPiece); !more) {
-      // What had arrived of a head is lost with the connection.
-      if (more.error().code == Errc::kTimeout && !idle) co_return Fail(Errc::kTimeout, "the request head is too slow");
-      co_return std::unexpected(more.error());
-    }
+// The size of the next head; empty when it is not all here.
+std::optional<Result<std::size_t>> Connection::HeadNow() {
+  const std::string_view buffered = input_.buffered();
+  if (buffered.empty()) {
+    if (draining_) return Fail(Errc::kDisconnected, "the server is ending");
+    deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
+    return std::nullopt;
   }
+  const auto end = wire::FindHeadEnd(buffered, searched_);
+  if (!end) return std::unexpected(end.error());
+  if (*end && **end <= settings_.max_head) {
+    deadline_.Clear();
+    is_new_ = false;
+    searched_ = 0;
+    return **end;
+  }
+  if (*end || buffered.size() >= settings_.max_head) {
+    return Fail(Errc::kTooLarge, "the request head is larger than http.max_head_size");
+  }
+  if (searched_ == 0) deadline_.Set(std::chrono::steady_clock::now() + settings_.head_timeout);
+  searched_ = buffered.size();
+  return std::nullopt;
 }
 
 aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
@@ -116,7 +117,8 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
   // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
   const std::string_view connection = !keep ? kClosing : head->minor_version == 0 ? "keep-alive" : "";
   std::string bytes = Serialize(response, date_.Now(), connection, head->method == "HEAD");
-  if (!SendNow(bytes) && !co_await Send(std::move(bytes))) co_return Next::kDrop;
+  const std::size_t sent = socket_.SendNow(bytes);
+  if (sent < bytes.size() && !co_await Send(std::move(bytes), sent)) co_return Next::kDrop;
   if (!keep) co_return Next::kClose;
   if (body.SkipNow()) co_return Next::kKeep;
   co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
@@ -124,30 +126,21 @@ aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
 
 aio::Task<bool> Connection::Write(const Response& response, std::string_view connection) {
   std::string bytes = Serialize(response, date_.Now(), connection, false);
-  co_return SendNow(bytes) || co_await Send(std::move(bytes));
+  const std::size_t sent = socket_.SendNow(bytes);
+  co_return sent == bytes.size() || co_await Send(std::move(bytes), sent);
 }
 
-// True when the socket took all of it at once; else `bytes` is what is left. What went wrong shows at the next attempt.
-bool Connection::SendNow(std::string& bytes) {
-  const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent == std::ssize(bytes)) return true;
-  if (sent > 0) bytes.erase(0, static_cast<std::size_t>(sent));
-  return false;
-}
-
-aio::Task<bool> Connection::Send(std::string bytes) {
+aio::Task<bool> Connection::Send(std::string bytes, std::size_t sent) {
   deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
-  const auto [failed, sent] =
-      co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
+  const bool all_sent = co_await socket_.Send(std::string_view(bytes).substr(sent));
   deadline_.Clear();
-  co_return !failed;
+  co_return all_sent;
 }
 
 // Closing a socket with unread bytes resets the connection, and the reset may overtake the answer: say that we are
 // done, then read on for a while (RFC 9112 9.6).
 aio::Task<> Connection::CloseGently() {
-  boost::system::error_code ignored;
-  socket_.shutdown(net::Socket::shutdown_send, ignored);
+  socket_.EndSending();
   deadline_.Set(std::chrono::steady_clock::now() + kLinger);
   for (std::uint64_t dropped = 0; dropped < kMostLingered;) {
     dropped += input_.buffered().size();

@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "aio/task.h"
 #include "http/body.h"
@@ -9,7 +12,7 @@
 #include "http/exchange.h"
 #include "http/input.h"
 #include "net/io_thread.h"
-#include "net/socket.h"
+#include "net/poller.h"
 
 namespace lazaret::http {
 
@@ -34,14 +37,13 @@ class Connection {
   // What is to be done with the connection after an answer.
   enum class Next { kKeep, kClose, kDrop };
 
-  aio::Task<Result<std::size_t>> ReadHead();
+  std::optional<Result<std::size_t>> HeadNow();
   aio::Task<Next> Serve(std::size_t head_size);
   aio::Task<bool> Write(const Response& response, std::string_view connection);
-  bool SendNow(std::string& bytes);
-  aio::Task<bool> Send(std::string bytes);
+  aio::Task<bool> Send(std::string bytes, std::size_t sent);
   aio::Task<> CloseGently();
 
-  net::Socket socket_;
+  net::PolledSocket socket_;
   net::IoThread& thread_;
   DateField& date_;
   Handler& handler_;
@@ -50,7 +52,8 @@ class Connection {
   Deadline deadline_;
   net::IoThread::Watch watch_;
   Input input_;
-  bool is_new_ = true;  // no request has come yet
+  std::size_t searched_ = 0;  // bytes of a head that are known not to hold its end
+  bool is_new_ = true;        // no request has come yet
 };
 
 }  // namespace lazaret::http

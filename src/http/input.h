@@ -12,24 +12,20 @@
 #include "base/result.h"
 #include "net/buffer_pool.h"
 #include "net/io_thread.h"
-#include "net/socket.h"
+#include "net/poller.h"
 
 namespace lazaret::http {
 
 // What a connection waits for has a deadline; its thread cancels what has passed.
 class Deadline final : public net::Deadlines {
  public:
-  explicit Deadline(net::Socket& socket) : socket_(socket) {}
+  explicit Deadline(net::PolledSocket& socket) : socket_(socket) {}
 
   void Set(SteadyTime at) { SetTo(at, false); }
   // The same for a connection that has nothing to do.
   void SetIdle(SteadyTime at) { SetTo(at, true); }
   void Clear() { SetTo(SteadyTime::max(), false); }
   bool passed() const { return passed_; }
-  // Whether the connection waits with a read buffer in hand. When nothing comes between two looks then, its wait is
-  // ended, and it is quiet: it should wait without one.
-  void HoldsBuffer(bool holds) { holds_buffer_ = holds; }
-  bool is_quiet() const { return is_quiet_; }
   void Check(SteadyTime now) override;
   void EndIfIdle() override {
     if (!idle_) return;
@@ -42,23 +38,18 @@ class Deadline final : public net::Deadlines {
     at_ = at;
     idle_ = idle;
     passed_ = false;
-    was_looked_at_ = false;
-    is_quiet_ = false;
   }
 
-  net::Socket& socket_;
+  net::PolledSocket& socket_;
   SteadyTime at_ = SteadyTime::max();
   bool idle_ = false;
   bool passed_ = false;
-  bool holds_buffer_ = false;
-  bool was_looked_at_ = false;  // since it was set
-  bool is_quiet_ = false;
 };
 
 // The receiving side of one connection.
 class Input {
  public:
-  Input(net::Socket& socket, net::BufferPool& buffers, Deadline& deadline)
+  Input(net::PolledSocket& socket, net::BufferPool& buffers, Deadline& deadline)
       : socket_(socket), buffers_(buffers), deadline_(deadline) {}
   ~Input();
   Input(const Input&) = delete;
@@ -71,13 +62,14 @@ class Input {
   // Takes in up to `most` bytes of what has arrived; empty, with the buffer given back, when that is nothing.
   // kDisconnected at the end of the stream, kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
-  // Waits for something and does what MoreNow does; with a buffer in hand only while BufferPool::HasPlenty, and not for
-  // long. kTimeout when the connection's deadline passed.
+  // Waits for something, without a buffer, and does what MoreNow does. kTimeout when the connection's deadline passed.
   aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
-  // Whether there is something for MoreNow.
-  bool HasArrived() const;
+  // Whether there may be something for MoreNow.
+  bool HasArrived() const { return socket_.has_input(); }
   // Waits, without a buffer, until there is something for MoreNow; kTimeout and kDisconnected as above.
   aio::Task<Result<void>> Arrival();
+  // What the end of a wait for an event means: `waited` is what PolledSocket::Event returned. Errors as above.
+  Result<void> AfterWait(bool waited) const;
   // Gives the buffer back and keeps what is in it elsewhere: call it before a long wait for something else.
   void Park();
   // The user whose process is at the other end of a Unix socket (SO_PEERCRED, unix(7)); empty for any other.
@@ -86,12 +78,10 @@ class Input {
   aio::Task<> UntilClosed();
 
  private:
-  aio::Task<std::optional<Result<void>>> Receive(std::size_t most);
   void Unpark();
   void DropParked();
-  Result<void> AfterWait(bool failed) const;
 
-  net::Socket& socket_;
+  net::PolledSocket& socket_;
   net::BufferPool& buffers_;
   Deadline& deadline_;
   net::BufferPool::Buffer buffer_;

@@ -27,7 +27,8 @@ class SampleExchange {
   boost::asio::io_context io_;
   aio::TaskGroup tasks_{io_.get_executor(), [](const std::exception_ptr&) {}};
   net::BufferPool buffers_;
-  net::Socket socket_{io_};
+  net::Poller poller_{io_};
+  net::PolledSocket socket_{net::Socket(io_), poller_};
   Deadline deadline_{socket_};
   Input input_{socket_, buffers_, deadline_};
   BodyTimes times_{seconds(1), seconds(1), 0};

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/buffer_pool.h"
+#include "net/poller.h"
 #include "net/socket.h"
 
 namespace lazaret::net {
@@ -44,6 +45,7 @@ class IoThread {
 
   boost::asio::io_context& io() { return io_; }
   aio::TaskGroup& tasks() { return tasks_; }
+  Poller& poller() { return poller_; }
   BufferPool& buffers() { return buffers_; }
   Log& log() { return log_; }
   std::string_view connection() const { return connection_; }
@@ -71,6 +73,7 @@ class IoThread {
   const std::string_view connection_;
   Log& log_;
   boost::asio::io_context io_{1};
+  Poller poller_{io_};
   BufferPool buffers_;
   aio::TaskGroup tasks_;
   std::list<Deadlines*> watched_;
