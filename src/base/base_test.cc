@@ -27,6 +27,12 @@ TEST(Sha256, IsTheSameForEverySplit) {
   }
 }
 
+TEST(Digest, AppendsItsHex) {
+  std::string text = "id ";
+  Sha256::Of(AsBytes("abc")).AppendHex(text);
+  EXPECT_EQ(text, "id " + std::string(kAbcHex));
+}
+
 TEST(Digest, RoundTripsThroughHex) {
   const auto digest = Digest::FromHex(kAbcHex);
   ASSERT_TRUE(digest);
@@ -47,6 +53,14 @@ TEST(FormatRfc3339, PadsEveryField) {
   const WallTime time = std::chrono::sys_days{std::chrono::March / 4 / 2026} + std::chrono::hours(5) +
                         std::chrono::minutes(6) + seconds(7) + milliseconds(8);
   EXPECT_EQ(FormatRfc3339(time), "2026-03-04T05:06:07.008Z");
+}
+
+TEST(CoarseSteadyNow, IsOfTheSteadyClock) {
+  const SteadyTime before = std::chrono::steady_clock::now();
+  const SteadyTime coarse = CoarseSteadyNow();
+  const SteadyTime after = std::chrono::steady_clock::now();
+  EXPECT_LE(coarse, after);
+  EXPECT_GE(coarse, before - seconds(1)) << "a tick is far shorter";
 }
 
 TEST(FormatRfc3339, KeepsItsFormForYearsThatItCannotWrite) {

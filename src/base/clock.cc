@@ -10,14 +10,28 @@ constexpr std::string_view kRfc3339Form = "0000-00-00T00:00:00.000Z";
 
 }  // namespace
 
+SteadyTime CoarseSteadyNow() {
+  timespec now{};
+  if (::clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) return std::chrono::steady_clock::now();
+  return SteadyTime(std::chrono::duration_cast<SteadyTime::duration>(std::chrono::seconds(now.tv_sec) +
+                                                                     std::chrono::nanoseconds(now.tv_nsec)));
+}
+
 std::string FormatRfc3339(WallTime time) {
+  std::string text;
+  AppendRfc3339(text, time);
+  return text;
+}
+
+void AppendRfc3339(std::string& out, WallTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{time - day};
   // Digit by digit: every answer holds two of these, and formatting them would be a good part of its cost.
-  std::string text(kRfc3339Form);
-  const auto put = [&text](std::size_t at, std::size_t digits, std::int64_t value) {
-    for (std::size_t i = digits; i-- > 0; value /= 10) text[at + i] = static_cast<char>('0' + value % 10);
+  const std::size_t begin = out.size();
+  out += kRfc3339Form;
+  const auto put = [&](std::size_t at, std::size_t digits, std::int64_t value) {
+    for (std::size_t i = digits; i-- > 0; value /= 10) out[begin + at + i] = static_cast<char>('0' + value % 10);
   };
   put(0, 4, std::clamp(static_cast<int>(date.year()), 0, 9999));
   put(5, 2, static_cast<unsigned>(date.month()));
@@ -26,7 +40,6 @@ std::string FormatRfc3339(WallTime time) {
   put(14, 2, clock.minutes().count());
   put(17, 2, clock.seconds().count());
   put(20, 3, clock.subseconds().count());
-  return text;
 }
 
 std::optional<WallTime> ParseRfc3339(std::string_view text) {

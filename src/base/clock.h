@@ -32,6 +32,10 @@ class SystemClock final : public Clock {
   SteadyTime SteadyNow() const override { return std::chrono::steady_clock::now(); }
 };
 
+// The steady clock as of its last tick, a few milliseconds ago at most, for a fraction of the price
+// (CLOCK_MONOTONIC_COARSE, clock_gettime(2)): for deadlines of seconds.
+SteadyTime CoarseSteadyNow();
+
 // A clock for tests: stands still until Advance.
 class FakeClock final : public Clock {
  public:
@@ -65,6 +69,8 @@ class FakeClock final : public Clock {
 
 // RFC 3339 in UTC with milliseconds: "2026-11-23T15:40:00.123Z"; years 0 to 9999, others as the nearest of them.
 std::string FormatRfc3339(WallTime time);
+// The same at the end of `out`.
+void AppendRfc3339(std::string& out, WallTime time);
 // Exactly that form; empty for anything else.
 std::optional<WallTime> ParseRfc3339(std::string_view text);
 

@@ -32,14 +32,20 @@ std::optional<Digest> Digest::FromHex(std::string_view hex) {
 }
 
 std::string Digest::Hex() const {
+  std::string hex;
+  AppendHex(hex);
+  return hex;
+}
+
+void Digest::AppendHex(std::string& out) const {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex(2 * kSize, '0');
+  const std::size_t begin = out.size();
+  out.resize(begin + 2 * kSize);
   for (std::size_t i = 0; i < kSize; ++i) {
     const auto value = std::to_integer<unsigned>(bytes_[i]);
-    hex[2 * i] = kDigits[value >> 4];
-    hex[2 * i + 1] = kDigits[value & 15];
+    out[begin + 2 * i] = kDigits[value >> 4];
+    out[begin + 2 * i + 1] = kDigits[value & 15];
   }
-  return hex;
 }
 
 namespace {

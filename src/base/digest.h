@@ -34,6 +34,8 @@ class Digest {
 
   // 64 lower-case hexadecimal digits: the scan id of a content.
   std::string Hex() const;
+  // The same at the end of `out`.
+  void AppendHex(std::string& out) const;
   Bytes AsSpan() const { return bytes_; }
 
   friend auto operator<=>(const Digest&, const Digest&) = default;

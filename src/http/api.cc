@@ -63,7 +63,7 @@ constexpr std::array<Call<Api>, 4> Api::kScanCalls = {
     Call<Api>{"POST", "/v1/scan", &Api::PostScan, &Api::PostScanNow},
     Call<Api>{"POST", "/v1/scans", &Api::PostScans},
     Call<Api>{"POST", "/v1/scans/lookup", &Api::PostLookup},
-    Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan},
+    Call<Api>{"GET", "/v1/scans/{id}", &Api::GetScan, &Api::GetScanNow},
 };
 
 constexpr std::array<Call<Api>, 4> Api::kOperatorCalls = {
@@ -134,6 +134,14 @@ aio::Task<Response> Api::GetScan(Exchange& exchange) {
   Response response = Json(ScanJson(*id, "", *state));
   if (!state->answer) response.headers.emplace_back("Retry-After", std::to_string(jobs_.RetryAfter().count()));
   co_return response;
+}
+
+std::optional<Response> Api::GetScanNow(Exchange& exchange) {
+  const auto id = Digest::FromHex(exchange.variable);
+  if (!id || !exchange.head.query.empty() || !exchange.body.is_complete()) return std::nullopt;
+  const auto state = jobs_.FindNow(*id);
+  if (!state) return std::nullopt;
+  return Json(ScanJson(*id, "", *state));
 }
 
 aio::Task<Response> Api::PostLookup(Exchange& exchange) {

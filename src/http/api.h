@@ -66,6 +66,7 @@ class Api final : public Handler {
   std::optional<Response> PostScanNow(Exchange& exchange);
   aio::Task<Response> PostScans(Exchange& exchange);
   aio::Task<Response> GetScan(Exchange& exchange);
+  std::optional<Response> GetScanNow(Exchange& exchange);
   aio::Task<Response> PostLookup(Exchange& exchange);
   aio::Task<Response> GetInfo(Exchange& exchange);
   aio::Task<Response> GetHealth(Exchange& exchange);

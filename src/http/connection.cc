@@ -39,46 +39,80 @@ Connection::Connection(net::Socket socket, net::IoThread& thread, DateField& dat
 
 aio::Task<> Connection::Run() {
   for (;;) {
-    // Waits here and not in a coroutine of its own: this is what a connection does between two requests.
-    std::optional<Result<std::size_t>> head_size;
-    while (!(head_size = HeadNow())) {
+    std::optional<Next> next;
+    std::optional<Result<std::string>> head;
+    while (!next && !(head = TakeHead())) {
       if (!input_.HasArrived()) {
         input_.Park();
-        const bool waited = co_await socket_.Event();
-        if (auto may_go_on = input_.AfterWait(waited); !may_go_on) {
-          head_size = std::unexpected(std::move(may_go_on).error());
+        const bool waited = co_await socket_.Event(this);
+        if (failure_) std::rethrow_exception(failure_);
+        next = std::exchange(answered_, std::nullopt);
+        if (auto may_go_on = input_.AfterWait(waited); !next && !may_go_on) {
+          head = std::unexpected(std::move(may_go_on).error());
           break;
         }
-      }
-      if (auto more = input_.MoreNow(kHeadPiece); more && !*more) {
-        head_size = std::unexpected(std::move(*more).error());
+      } else if (auto more = input_.MoreNow(kHeadPiece); more && !*more) {
+        head = std::unexpected(std::move(*more).error());
         break;
       }
     }
-    if (!*head_size) {
+    if (!next && !*head) {
       // Nobody waits for an answer on a connection that was idle or is lost.
-      Error error = std::move(*head_size).error();
+      Error error = std::move(*head).error();
       const bool idle = input_.buffered().empty();
       if (error.code == Errc::kDisconnected || (error.code == Errc::kTimeout && idle)) co_return;
       if (error.code == Errc::kTimeout) error.what = "the request head is too slow";
       if (co_await Write(handler_.OnBadHead(error), kClosing)) co_await CloseGently();
       co_return;
     }
-    const Next next = co_await Serve(**head_size);
-    if (next == Next::kDrop) co_return;
-    if (next == Next::kClose) break;
+    if (!next && !std::exchange(was_tried_, false)) next = AnswerNow(**head);
+    if (!next) next = co_await Answer(**std::move(head));
+    if (!unsent_.empty() && !co_await Send(std::exchange(unsent_, {}))) co_return;
+    if (*next == Next::kDrop) co_return;
+    if (*next == Next::kClose) break;
     // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting.
     if (!input_.buffered().empty()) co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
 }
 
-// The size of the next head; empty when it is not all here.
-std::optional<Result<std::size_t>> Connection::HeadNow() {
+// Answers the request that has come when that needs no waiting, so that Run goes on waiting for the next one: to wake
+// it costs more than to answer from the cache.
+bool Connection::OnEvent() {
+  try {
+    const auto more = input_.MoreNow(kHeadPiece);
+    if (!more) return true;
+    if (!*more) return false;
+    auto head = TakeHead();
+    if (!head || !*head) return false;
+    answered_ = AnswerNow(**head);
+    if (!answered_) {
+      head_ = **std::move(head);
+      was_tried_ = true;
+      return false;
+    }
+    if (*answered_ != Next::kKeep || !unsent_.empty() || !input_.buffered().empty()) return false;
+    answered_.reset();
+    input_.Park();
+    WaitForRequest();
+    return true;
+  } catch (...) {
+    failure_ = std::current_exception();
+    return false;
+  }
+}
+
+void Connection::WaitForRequest() {
+  deadline_.SetIdle(CoarseSteadyNow() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
+}
+
+// The next head leaves the read buffer, so that the body can use it; empty when it is not all here.
+std::optional<Result<std::string>> Connection::TakeHead() {
+  if (!head_.empty()) return std::exchange(head_, {});
   const std::string_view buffered = input_.buffered();
   if (buffered.empty()) {
     if (draining_) return Fail(Errc::kDisconnected, "the server is ending");
-    deadline_.SetIdle(std::chrono::steady_clock::now() + (is_new_ ? settings_.head_timeout : settings_.idle_timeout));
+    WaitForRequest();
     return std::nullopt;
   }
   const auto end = wire::FindHeadEnd(buffered, searched_);
@@ -87,7 +121,9 @@ std::optional<Result<std::size_t>> Connection::HeadNow() {
     deadline_.Clear();
     is_new_ = false;
     searched_ = 0;
-    return **end;
+    std::string head(buffered.substr(0, **end));
+    input_.Consume(head.size());
+    return head;
   }
   if (*end || buffered.size() >= settings_.max_head) {
     return Fail(Errc::kTooLarge, "the request head is larger than http.max_head_size");
@@ -97,42 +133,52 @@ std::optional<Result<std::size_t>> Connection::HeadNow() {
   return std::nullopt;
 }
 
-aio::Task<Connection::Next> Connection::Serve(std::size_t head_size) {
-  // The head leaves the read buffer, so that the body can use it.
-  const std::string text(input_.buffered().substr(0, head_size));
-  input_.Consume(head_size);
-  auto head = wire::ParseRequestHead(text);
-  if (!head) {
-    Response response = handler_.OnBadHead(head.error());
-    co_return co_await Write(response, kClosing) ? Next::kClose : Next::kDrop;
-  }
+// Empty, with nothing done, when that is for Answer. What the socket did not take of the answer is in unsent_.
+std::optional<Connection::Next> Connection::AnswerNow(const std::string& text) {
+  const auto head = wire::ParseRequestHead(text);
+  if (!head) return std::nullopt;
   Body body(*head, socket_, input_, deadline_, settings_.body);
   Exchange exchange{*head, body, input_, thread_.tasks()};
-  std::optional<Response> at_once = handler_.HandleNow(exchange);
-  const Response response = at_once ? *std::move(at_once) : co_await handler_.Handle(exchange);
+  const auto response = handler_.HandleNow(exchange);
+  if (!response) return std::nullopt;
+  const bool keep = body.SkipNow() && MayKeep(*head, *response);
+  const std::string bytes = Serialize(*response, *head, keep);
+  if (const std::size_t sent = socket_.SendNow(bytes); sent < bytes.size()) unsent_ = bytes.substr(sent);
+  return keep ? Next::kKeep : Next::kClose;
+}
+
+aio::Task<Connection::Next> Connection::Answer(std::string text) {
+  auto head = wire::ParseRequestHead(text);
+  if (!head) co_return co_await Write(handler_.OnBadHead(head.error()), kClosing) ? Next::kClose : Next::kDrop;
+  Body body(*head, socket_, input_, deadline_, settings_.body);
+  Exchange exchange{*head, body, input_, thread_.tasks()};
+  const Response response = co_await handler_.Handle(exchange);
   if (exchange.client_gone) co_return Next::kDrop;
 
   // A refusal is sent before the body has come; only then is the body read past, when that is cheap.
-  const bool keep = head->keep_alive && !response.close && !draining_ && body.CanSkip(kMostSkipped);
-  // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
-  const std::string_view connection = !keep ? kClosing : head->minor_version == 0 ? "keep-alive" : "";
-  std::string bytes = Serialize(response, date_.Now(), connection, head->method == "HEAD");
-  const std::size_t sent = socket_.SendNow(bytes);
-  if (sent < bytes.size() && !co_await Send(std::move(bytes), sent)) co_return Next::kDrop;
+  const bool keep = MayKeep(*head, response) && body.CanSkip(kMostSkipped);
+  if (!co_await Send(Serialize(response, *head, keep))) co_return Next::kDrop;
   if (!keep) co_return Next::kClose;
-  if (body.SkipNow()) co_return Next::kKeep;
   co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
 }
 
-aio::Task<bool> Connection::Write(const Response& response, std::string_view connection) {
-  std::string bytes = Serialize(response, date_.Now(), connection, false);
-  const std::size_t sent = socket_.SendNow(bytes);
-  co_return sent == bytes.size() || co_await Send(std::move(bytes), sent);
+bool Connection::MayKeep(const wire::RequestHead& head, const Response& response) const {
+  return head.keep_alive && !response.close && !draining_;
 }
 
-aio::Task<bool> Connection::Send(std::string bytes, std::size_t sent) {
+std::string Connection::Serialize(const Response& response, const wire::RequestHead& head, bool keep) {
+  // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
+  const std::string_view connection = !keep ? kClosing : head.minor_version == 0 ? "keep-alive" : "";
+  return http::Serialize(response, date_.Now(), connection, head.method == "HEAD");
+}
+
+aio::Task<bool> Connection::Write(Response response, std::string_view connection) {
+  co_return co_await Send(http::Serialize(response, date_.Now(), connection, false));
+}
+
+aio::Task<bool> Connection::Send(std::string bytes) {
   deadline_.Set(std::chrono::steady_clock::now() + settings_.body.stall);
-  const bool all_sent = co_await socket_.Send(std::string_view(bytes).substr(sent));
+  const bool all_sent = co_await socket_.Send(bytes);
   deadline_.Clear();
   co_return all_sent;
 }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +25,7 @@ struct ConnectionSettings {
 };
 
 // One client connection: reads heads, has them answered one after the other, closes in good order.
-class Connection {
+class Connection final : private net::Watcher {
  public:
   // `draining` may become true at any time: the connection ends after the answer that is under way, or at once when
   // it is idle.
@@ -37,10 +38,15 @@ class Connection {
   // What is to be done with the connection after an answer.
   enum class Next { kKeep, kClose, kDrop };
 
-  std::optional<Result<std::size_t>> HeadNow();
-  aio::Task<Next> Serve(std::size_t head_size);
-  aio::Task<bool> Write(const Response& response, std::string_view connection);
-  aio::Task<bool> Send(std::string bytes, std::size_t sent);
+  bool OnEvent() override;
+  void WaitForRequest();
+  std::optional<Result<std::string>> TakeHead();
+  std::optional<Next> AnswerNow(const std::string& text);
+  aio::Task<Next> Answer(std::string text);
+  bool MayKeep(const wire::RequestHead& head, const Response& response) const;
+  std::string Serialize(const Response& response, const wire::RequestHead& head, bool keep);
+  aio::Task<bool> Write(Response response, std::string_view connection);
+  aio::Task<bool> Send(std::string bytes);
   aio::Task<> CloseGently();
 
   net::PolledSocket socket_;
@@ -54,6 +60,12 @@ class Connection {
   Input input_;
   std::size_t searched_ = 0;  // bytes of a head that are known not to hold its end
   bool is_new_ = true;        // no request has come yet
+  // What OnEvent leaves to Run.
+  std::string head_;  // for which AnswerNow was tried
+  bool was_tried_ = false;
+  std::optional<Next> answered_;
+  std::string unsent_;
+  std::exception_ptr failure_;
 };
 
 }  // namespace lazaret::http

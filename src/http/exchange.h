@@ -9,6 +9,7 @@
 
 #include "aio/task.h"
 #include "aio/task_group.h"
+#include "base/clock.h"
 #include "http/body.h"
 #include "http/input.h"
 #include "http/response.h"
@@ -23,6 +24,7 @@ struct Exchange {
   Input& input;
   aio::TaskGroup& tasks;           // of the connection's thread
   bool client_gone = false;        // there is nobody to answer any more
+  SteadyTime started = {};         // when its handling began
   std::string_view variable = {};  // what stands in the path where the route has a variable piece
 
   // The result of `task`; empty, and the task is cancelled, when the client leaves first. What the client sends

@@ -80,7 +80,7 @@ std::optional<Response> Router::HandleNow(Exchange& exchange) {
   const Place place = PlaceOf(exchange.head);
   if (place.route == nullptr || !place.route->answer_now) return std::nullopt;
   if (exchange.head.expectation == wire::Expectation::kUnsupported) return std::nullopt;
-  const SteadyTime start = clock_.SteadyNow();
+  exchange.started = clock_.SteadyNow();
   exchange.variable = place.variable;
   std::optional<Response> response;
   try {
@@ -88,7 +88,7 @@ std::optional<Response> Router::HandleNow(Exchange& exchange) {
   } catch (const std::exception& error) {
     response = Broken(*place.route, {Errc::kInternal, error.what()});
   }
-  if (response) telemetry_.OnRequest(place.pattern, response->status, clock_.SteadyNow() - start);
+  if (response) telemetry_.OnRequest(place.pattern, response->status, clock_.SteadyNow() - exchange.started);
   return response;
 }
 

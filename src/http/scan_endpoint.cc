@@ -70,12 +70,11 @@ std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
   if (!body || body->size() > kMostAnsweredAtOnce) return std::nullopt;
   const auto options = ParseScanOptions(exchange.head.query);
   if (!options) return std::nullopt;
-  const SteadyTime start = clock_.SteadyNow();
   const Digest id = Sha256::Of(*body);
   const auto known = service_.FindAtHand(id);
   // Without an engine Handle refuses, before it knows what the content is.
   if (!known || !service_.IsReady()) return std::nullopt;
-  upload_.Take(exchange, start);
+  upload_.Take(exchange);
   return Respond(id, *options, *known);
 }
 

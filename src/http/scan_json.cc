@@ -72,7 +72,8 @@ void AppendTenths(std::string& out, double value) {
 void AppendRecord(std::string& out, const Answer& answer) {
   const ScanRecord& record = answer.verdict->record();
   Append(out, R"(,"size":)", fmt::format_int(record.size).c_str(), R"(,"cached":)", ToString(answer.cached),
-         R"(,"fresh":)", ToString(answer.fresh), R"(,"scanned_at":")", FormatRfc3339(record.scanned_at));
+         R"(,"fresh":)", ToString(answer.fresh), R"(,"scanned_at":")");
+  AppendRfc3339(out, record.scanned_at);
   out += R"(","scan_ms":)";
   AppendTenths(out, record.scan_ms);
   out += R"(,"engine":)";
@@ -100,7 +101,9 @@ std::string EngineJson(const EngineInfo& engine) {
 std::string ScanJson(const Digest& id, std::string_view name, const ScanState& state) {
   std::string out;
   out.reserve(512);
-  Append(out, R"({"id":")", id.Hex(), R"(","status":")", ToString(state.status), R"(")");
+  out += R"({"id":")";
+  id.AppendHex(out);
+  Append(out, R"(","status":")", ToString(state.status), R"(")");
   const Override* const overriding = state.answer ? state.answer->overriding.get() : nullptr;
   if (overriding != nullptr) {
     AppendOverridden(out, *overriding);

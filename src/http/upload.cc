@@ -141,8 +141,8 @@ void Upload::TakeInNow(Exchange& exchange, std::uint64_t most) const {
   if (!spool_.MayNeedTurn()) exchange.body.TakeInNow(most);
 }
 
-void Upload::Take(Exchange& exchange, SteadyTime since) const {
-  telemetry_.OnSpooled(clock_.SteadyNow() - since, exchange.body.length().value_or(0));
+void Upload::Take(Exchange& exchange) const {
+  telemetry_.OnSpooled(clock_.SteadyNow() - exchange.started, exchange.body.length().value_or(0));
   (void)exchange.body.ReadNow();
 }
 

@@ -61,7 +61,7 @@ class Upload {
   // with the client then.
   void TakeInNow(Exchange& exchange, std::uint64_t most) const;
   // Reads a body that has arrived as a whole, has been looked at since `since`, and is not needed any more.
-  void Take(Exchange& exchange, SteadyTime since) const;
+  void Take(Exchange& exchange) const;
 
   // The digest that the client says the body has (Repr-Digest, RFC 9530); empty when it says none.
   static Result<std::optional<Digest>> ClaimedDigest(const Exchange& exchange);

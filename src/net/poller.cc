@@ -139,11 +139,12 @@ bool PolledSocket::Watch(std::uint32_t events) {
   return ::epoll_ctl(poller_.epoll_.native_handle(), EPOLL_CTL_MOD, fd_.Get(), &event) == 0;
 }
 
-aio::Task<bool> PolledSocket::Event() {
+aio::Task<bool> PolledSocket::Event(Watcher* watcher) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
-      [this](Waiter waiter) {
+      [this, watcher](Waiter waiter) {
         auto slot = asio::get_associated_cancellation_slot(waiter);
         waiter_.emplace(std::move(waiter));
+        watcher_ = watcher;
         poller_.OnWaitBegins();
         if (slot.is_connected()) slot.assign([this](asio::cancellation_type) { CancelWait(); });
         if (!is_open()) CancelWait();
@@ -161,7 +162,7 @@ void PolledSocket::OnEvents(std::uint32_t events) {
   const bool is_over = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if (is_over || (events & EPOLLIN) != 0) has_input_ = true;
   is_hung_up_ = is_hung_up_ || is_over;
-  if (!waiter_) return;
+  if (!waiter_ || (watcher_ != nullptr && watcher_->OnEvent()) || !waiter_) return;
   Waiter waiter = TakeWaiter();
   std::move(waiter)(true);
 }

@@ -48,6 +48,16 @@ class Poller {
   std::uint64_t generation_ = 0;  // of the wait for events
 };
 
+// Whoever waits for a socket and can deal with most of what happens without being woken.
+class Watcher {
+ public:
+  // Called within the wait: true to wait on. Must not throw, nor end the socket.
+  virtual bool OnEvent() = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+
 // A connection to a client. One task at a time waits for it.
 class PolledSocket {
  public:
@@ -75,8 +85,9 @@ class PolledSocket {
   // Tells the client that nothing more will be sent.
   void EndSending();
 
-  // The next thing that happens after this call: look again then. False when the wait was cancelled.
-  aio::Task<bool> Event();
+  // The next thing that happens after this call, and that `watcher` does not deal with: look again then. False when
+  // the wait was cancelled.
+  aio::Task<bool> Event(Watcher* watcher = nullptr);
   // Ends the wait that there is, soon.
   void CancelWait();
 
@@ -91,6 +102,7 @@ class PolledSocket {
   Poller& poller_;
   UniqueFd fd_;
   std::optional<Waiter> waiter_;
+  Watcher* watcher_ = nullptr;  // of the wait
   bool is_tcp_ = false;
   bool has_input_ = false;
   bool is_hung_up_ = false;

@@ -42,6 +42,8 @@ class JobService {
   // What is known of a content from jobs, scans and the cache, stale or fresh. kUnavailable or kCorrupt when neither
   // queue nor cache can say.
   aio::Task<Result<ScanState>> Find(Digest id);
+  // As ScanService::FindNow.
+  std::optional<ScanState> FindNow(const Digest& id) { return scans_.FindNow(id); }
   // The same as soon as it is done or unknown, or as it stands at `until`.
   aio::Task<Result<ScanState>> Await(Digest id, SteadyTime until);
 

@@ -192,6 +192,7 @@ TEST_F(JobsTest, APassingVerdictInTheCacheIsNoAnswerToASubmit) {
   ASSERT_TRUE(submitted);
   EXPECT_TRUE(submitted->is_queued);
   EXPECT_EQ(StateOf("a").status, ScanStatus::kQueued) << "it is tried again, whatever the cache says";
+  EXPECT_FALSE(scans().FindNow(DigestOf("a"))) << "nor to who asks for it";
   engine_.reason = Reason::kNone;
   StartWorkers();
   ASSERT_TRUE(Ends("a", JobState::kDone));

@@ -91,6 +91,13 @@ bool ScanService::IsFresh(const Verdict& verdict) const {
   return engine != nullptr && (made == engine || lazaret::IsFresh(*made, *engine, settings_.sharing));
 }
 
+std::optional<ScanStatus> ScanService::UnderWay(const Digest& digest) {
+  std::lock_guard lock(mutex_);
+  const auto entry = flights_.find(digest);
+  if (entry == flights_.end() || entry->second->abandoned || entry->second->result.IsSet()) return std::nullopt;
+  return entry->second->scanning ? ScanStatus::kScanning : ScanStatus::kQueued;
+}
+
 VerdictPtr ScanService::FindLanded(const Digest& digest) {
   std::lock_guard lock(mutex_);
   const auto entry = flights_.find(digest);
@@ -417,13 +424,7 @@ aio::Task<> ScanService::Remember(Digest digest, VerdictPtr verdict) {
 
 aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
   if (auto overridden = FindOverride(digest)) co_return ScanState{ScanStatus::kDone, std::move(overridden)};
-  {
-    std::lock_guard lock(mutex_);
-    const auto entry = flights_.find(digest);
-    if (entry != flights_.end() && !entry->second->abandoned && !entry->second->result.IsSet()) {
-      co_return ScanState{entry->second->scanning ? ScanStatus::kScanning : ScanStatus::kQueued, {}};
-    }
-  }
+  if (const auto status = UnderWay(digest)) co_return ScanState{*status, {}};
   VerdictPtr verdict = FindLanded(digest);
   if (verdict == nullptr) {
     auto found = co_await LookUp(digest);
@@ -434,6 +435,14 @@ aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
   if (verdict == nullptr) co_return ScanState{};
   const bool fresh = IsFresh(*verdict);
   co_return ScanState{ScanStatus::kDone, Answer{std::move(verdict), true, fresh}};
+}
+
+std::optional<ScanState> ScanService::FindNow(const Digest& digest) {
+  if (auto overridden = FindOverride(digest)) return ScanState{ScanStatus::kDone, std::move(overridden)};
+  if (UnderWay(digest)) return std::nullopt;
+  VerdictPtr verdict = cache_.Peek(digest);
+  if (verdict == nullptr || verdict->IsPassing() || !IsFresh(*verdict)) return std::nullopt;
+  return ScanState{ScanStatus::kDone, Answer{std::move(verdict), true, true}};
 }
 
 ServiceStatus ScanService::Status() const {

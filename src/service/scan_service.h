@@ -123,6 +123,8 @@ class ScanService {
 
   // What is known of a content, stale or fresh, without scanning it. kUnavailable when the cache cannot be read.
   aio::Task<Result<ScanState>> Find(Digest digest);
+  // A lasting answer that Find would give, without waiting and without a coroutine; empty when that is for Find.
+  std::optional<ScanState> FindNow(const Digest& digest);
 
   ServiceStatus Status() const;
 
@@ -146,6 +148,8 @@ class ScanService {
   bool MayServeStale(const Verdict& verdict) const;
   bool RescanLater(const ContentPtr& content);
   aio::Task<> Rescan(ContentPtr content);
+  // kQueued or kScanning; empty when no scan of it is under way.
+  std::optional<ScanStatus> UnderWay(const Digest& digest);
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
   // What memory or the cache has; a stale verdict only when neither has a fresh one.

@@ -161,6 +161,19 @@ TEST_F(ScanServiceTest, HasAtHandOnlyWhatIsFreshAndInMemory) {
   EXPECT_FALSE(service().FindAtHand(DigestOf("a"))) << "nothing is fresh without an engine";
 }
 
+TEST_F(ScanServiceTest, FindsNowOnlyWhatLasts) {
+  EXPECT_FALSE(service().FindNow(DigestOf("a"))) << "unknown";
+  Scan("a");
+  const auto known = service().FindNow(DigestOf("a"));
+  ASSERT_TRUE(known && known->answer);
+  EXPECT_EQ(known->status, ScanStatus::kDone);
+  EXPECT_TRUE(known->answer->cached);
+  EXPECT_TRUE(known->answer->fresh);
+  EXPECT_EQ(known->answer->kind(), VerdictKind::kClean);
+  engine_.info = MakeEngineInfo("set 2");
+  EXPECT_FALSE(service().FindNow(DigestOf("a"))) << "stale";
+}
+
 TEST_F(ScanServiceTest, KeepsVerdictsOfTheSameSetAfterARestartOfTheEngine) {
   Scan("a");
   engine_.info = MakeEngineInfo("set 1");
