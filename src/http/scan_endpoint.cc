@@ -72,8 +72,8 @@ std::optional<Response> ScanEndpoint::HandleNow(Exchange& exchange) {
   if (!options) return std::nullopt;
   const Digest id = Sha256::Of(*body);
   const auto known = service_.FindAtHand(id);
-  // Without an engine Handle refuses, before it knows what the content is.
-  if (!known || !service_.IsReady()) return std::nullopt;
+  // Without an engine Handle refuses, before it knows what the content is; a fresh verdict says that there is one.
+  if (!known || (known->overriding != nullptr && !service_.IsReady())) return std::nullopt;
   upload_.Take(exchange);
   return Respond(id, *options, *known);
 }
