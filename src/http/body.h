@@ -47,7 +47,7 @@ class Body {
   // What has arrived, without waiting; empty when that is nothing of the body yet. After ReadNow was empty.
   std::optional<Result<Bytes>> ReadArrived();
   // Whether there is something for ReadArrived, for who needs something else before the bytes may come in.
-  bool HasArrived() const { return input_.HasArrived(); }
+  bool HasArrived() { return input_.HasArrived(); }
   // Waits, without a read buffer, until there is something for ReadArrived, when there was nothing. Errors as of Read.
   aio::Task<Result<void>> Arrival();
 

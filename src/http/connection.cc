@@ -3,12 +3,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include "http/problem.h"
 
 namespace lazaret::http {
 namespace asio = boost::asio;
@@ -42,7 +39,7 @@ aio::Task<> Connection::Run() {
     std::optional<Next> next;
     std::optional<Result<std::string>> head;
     while (!next && !(head = TakeHead())) {
-      if (!input_.HasArrived()) {
+      if (!socket_.has_input()) {
         input_.Park();
         const bool waited = co_await socket_.Event(this);
         if (failure_) std::rethrow_exception(failure_);
@@ -71,7 +68,7 @@ aio::Task<> Connection::Run() {
     if (*next == Next::kDrop) co_return;
     if (*next == Next::kClose) break;
     // The other connections first: one whose client sends requests without waiting for answers keeps nobody waiting.
-    if (!input_.buffered().empty()) co_await asio::post(asio::use_awaitable);
+    if (!input_.buffered().empty() || socket_.has_input()) co_await asio::post(asio::use_awaitable);
   }
   co_await CloseGently();
 }
@@ -92,6 +89,8 @@ bool Connection::OnEvent() {
       return false;
     }
     if (*answered_ != Next::kKeep || !unsent_.empty() || !input_.buffered().empty()) return false;
+    // Of what is here already no event tells again.
+    if (socket_.has_input() && input_.MoreNow(kHeadPiece)) return false;
     answered_.reset();
     input_.Park();
     WaitForRequest();

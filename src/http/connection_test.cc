@@ -3,12 +3,20 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +29,8 @@
 
 namespace lazaret::http {
 namespace {
+
+namespace asio = boost::asio;
 
 class Thread final : public net::IoThread {
  public:
@@ -70,38 +80,66 @@ class Echo final : public Handler {
 };
 
 // A connection whose other end the test holds.
-class ConnectionTest : public testing::Test {
+class ConnectionTest : public testing::TestWithParam<int> {
  protected:
+  struct Peer {
+    UniqueFd socket;
+    std::unique_ptr<Connection> connection;
+    std::string received = {};
+
+    void Say(std::string_view text) const {
+      EXPECT_EQ(::send(socket.Get(), text.data(), text.size(), MSG_NOSIGNAL), std::ssize(text));
+    }
+  };
+
+  Peer Connect(Handler& handler) {
+    net::Socket server(thread_.io());
+    UniqueFd client;
+    if (GetParam() == AF_UNIX) {
+      std::array<int, 2> ends{};
+      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
+      client = UniqueFd(ends[0]);
+      server.assign(asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
+    } else {
+      asio::ip::tcp::acceptor acceptor(thread_.io(), {asio::ip::address_v4::loopback(), 0});
+      asio::ip::tcp::socket socket(thread_.io());
+      socket.connect(acceptor.local_endpoint());
+      client = UniqueFd(socket.release());
+      server = acceptor.accept();
+    }
+    Peer peer{std::move(client),
+              std::make_unique<Connection>(std::move(server), thread_, date_, handler, settings_, draining_)};
+    EXPECT_TRUE(thread_.tasks().Spawn(peer.connection->Run()));
+    return peer;
+  }
+  // Until nothing moves any more. Nothing is read before the server has done all that it can.
+  void Go(Peer& peer) {
+    std::array<char, 65536> some;
+    // Over TCP things may take a moment to arrive.
+    for (int still = 0; still < 3;) {
+      thread_.io().restart();
+      const std::size_t done = still == 0 ? thread_.io().poll() : thread_.io().run_for(milliseconds(1));
+      const ssize_t n = ::recv(peer.socket.Get(), some.data(), some.size(), MSG_DONTWAIT);
+      if (n > 0) peer.received.append(some.data(), static_cast<std::size_t>(n));
+      still = done == 0 && n <= 0 ? still + 1 : 0;
+    }
+  }
+  bool IsOver() { return thread_.tasks().size() == 0; }
+
   // Sends `requests`, of which the last asks to close, and returns what comes for them.
   std::string Talk(Handler& handler, std::string_view requests) {
     return TalkInSteps(handler, {std::string(requests)});
   }
   // The same with pieces of requests, each sent when nothing moves any more.
   std::string TalkInSteps(Handler& handler, const std::vector<std::string>& pieces) {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-    const UniqueFd client(ends[0]);
-    net::Socket server(thread_.io());
-    server.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-    Connection connection(std::move(server), thread_, date_, handler, settings_, draining_);
-    EXPECT_TRUE(thread_.tasks().Spawn(connection.Run()));
-    std::string received;
-    std::array<char, 65536> some;
+    Peer peer = Connect(handler);
     for (const std::string& piece : pieces) {
-      EXPECT_EQ(::send(client.Get(), piece.data(), piece.size(), MSG_NOSIGNAL), std::ssize(piece));
-      for (;;) {
-        // Nothing is read before the server has done all that it can.
-        thread_.io().restart();
-        thread_.io().poll();
-        const ssize_t n = ::recv(client.Get(), some.data(), some.size(), MSG_DONTWAIT);
-        if (n <= 0) break;
-        received.append(some.data(), static_cast<std::size_t>(n));
-      }
+      peer.Say(piece);
+      Go(peer);
     }
-    ::shutdown(client.Get(), SHUT_WR);
-    thread_.io().restart();
-    thread_.io().run();
-    return received;
+    ::shutdown(peer.socket.Get(), SHUT_WR);
+    while (!IsOver()) Go(peer);
+    return peer.received;
   }
 
   Log log_{LogFormat::kText, LogLevel::kError};
@@ -111,7 +149,10 @@ class ConnectionTest : public testing::Test {
   const std::atomic<bool> draining_ = false;
 };
 
-TEST_F(ConnectionTest, GoesOnWhereTheSocketTookNoMore) {
+INSTANTIATE_TEST_SUITE_P(Socket, ConnectionTest, testing::Values(AF_INET, AF_UNIX),
+                         [](const auto& tested) { return tested.param == AF_INET ? "Tcp" : "Unix"; });
+
+TEST_P(ConnectionTest, GoesOnWhereTheSocketTookNoMore) {
   LongAnswers handler;
   std::string received =
       Talk(handler, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -125,7 +166,7 @@ TEST_F(ConnectionTest, GoesOnWhereTheSocketTookNoMore) {
   EXPECT_TRUE(received.empty());
 }
 
-TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
+TEST_P(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
   Echo handler;
   std::string requests;
   const std::vector<std::string> paths = {"now1", "later2", "now3", "now4", "later5", "now6"};
@@ -142,7 +183,7 @@ TEST_F(ConnectionTest, AnswersInOrderWhetherAtOnceOrNot) {
   EXPECT_EQ(handler.at_once, 4);
 }
 
-TEST_F(ConnectionTest, AnswersWhateverComesWhileItWaits) {
+TEST_P(ConnectionTest, AnswersWhateverComesWhileItWaits) {
   Echo handler;
   const auto request = [](std::string_view path, std::string_view fields = {}) {
     return fmt::format("POST {0} HTTP/1.1\r\nHost: a\r\nContent-Length: {1}\r\n{2}\r\n{0}", path, path.size(), fields);
@@ -174,15 +215,119 @@ TEST_F(ConnectionTest, AnswersWhateverComesWhileItWaits) {
   EXPECT_EQ(handler.at_once, 9);
 }
 
-TEST_F(ConnectionTest, EndsWhenItsHandlerThrowsWhileItWaits) {
+TEST_P(ConnectionTest, EndsWhenItsHandlerThrowsWhileItWaits) {
   Echo handler;
-  const std::string received = TalkInSteps(
-      handler, {"GET /now/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "GET /throw HTTP/1.1\r\nHost: a\r\n\r\n"});
+  const std::string received = TalkInSteps(handler, {"GET /now/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+                                                     "GET /throw HTTP/1.1\r\nHost: a\r\n\r\n"});
   EXPECT_NE(received.find("/now/1"), std::string::npos);
   EXPECT_EQ(thread_.tasks().size(), 0u);
 }
 
-TEST_F(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {
+TEST_P(ConnectionTest, EndsWhenTheClientHasSentItsLastRequest) {
+  Echo handler;
+  for (const std::string_view path : {"/now", "/later"}) {
+    Peer peer = Connect(handler);
+    peer.Say(fmt::format("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", path));
+    ::shutdown(peer.socket.Get(), SHUT_WR);
+    Go(peer);
+    EXPECT_NE(peer.received.find(fmt::format("{} ab", path)), std::string::npos);
+    EXPECT_TRUE(IsOver()) << path << ": no event tells of the end again";
+  }
+}
+
+TEST_P(ConnectionTest, AnswersAllRequestsThatCameAtOnce) {
+  Echo handler;
+  // The first body ends where a read did, so that nothing says that there is more.
+  const std::string body(8192, 'b');
+  const std::string request =
+      fmt::format("POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
+  Peer peer = Connect(handler);
+  peer.Say(request + request + request);
+  Go(peer);
+  EXPECT_EQ(handler.at_once, 3);
+  peer.socket.Reset();
+  thread_.io().run();
+}
+
+// A client that has always sent the next request already.
+class Flood final : public Handler {
+ public:
+  std::optional<Response> HandleNow(Exchange& exchange) override {
+    exchange.body.TakeInNow(kBytes);
+    (void)exchange.body.ReadNow();
+    std::array<char, 65536> answer;
+    (void)::recv(*client, answer.data(), answer.size(), MSG_DONTWAIT);
+    if (!others_had_their_turn && ++answered < kMost) Say();
+    return Response{.headers = {}};
+  }
+  aio::Task<Response> Handle(Exchange&) override { co_return Response{.status = 500, .body = {}, .headers = {}}; }
+  Response OnBadHead(const Error&) override { return Response{.status = 400, .body = {}, .headers = {}}; }
+  void Say() const {
+    const std::string request =
+        fmt::format("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", kBytes, std::string(kBytes, 'b'));
+    EXPECT_EQ(::send(*client, request.data(), request.size(), MSG_NOSIGNAL), std::ssize(request));
+  }
+
+  static constexpr std::size_t kBytes = 8192;
+  static constexpr int kMost = 10'000;
+  std::optional<int> client;
+  int answered = 0;
+  bool others_had_their_turn = false;
+};
+
+TEST_P(ConnectionTest, LeavesOthersTheirTurnWhateverItsClientSends) {
+  Flood handler;
+  Peer peer = Connect(handler);
+  handler.client = peer.socket.Get();
+  handler.Say();
+  handler.Say();
+  asio::steady_timer timer(thread_.io(), milliseconds(1));
+  timer.async_wait([&](const boost::system::error_code&) { handler.others_had_their_turn = true; });
+  Go(peer);
+  while (!handler.others_had_their_turn) thread_.io().run_one();
+  EXPECT_LT(handler.answered, Flood::kMost);
+  peer.socket.Reset();
+  thread_.io().restart();
+  thread_.io().run();
+}
+
+TEST_P(ConnectionTest, IsIdleAfterAnAnswerAndNotWhileOneIsMade) {
+  class Slow final : public Handler {
+   public:
+    explicit Slow(asio::io_context& io) : timer(io, SteadyTime::max()) {}
+    std::optional<Response> HandleNow(Exchange& exchange) override {
+      if (exchange.head.path != "/now") return std::nullopt;
+      return Response{.headers = {}};
+    }
+    aio::Task<Response> Handle(Exchange&) override {
+      co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+      co_return Response{.headers = {}};
+    }
+    Response OnBadHead(const Error&) override { return Response{.status = 400, .body = {}, .headers = {}}; }
+    asio::steady_timer timer;
+  };
+  Slow handler(thread_.io());
+  for (const bool slow : {false, true}) {
+    Peer peer = Connect(handler);
+    peer.Say("GET /now HTTP/1.1\r\nHost: a\r\n\r\n");
+    Go(peer);
+    EXPECT_NE(peer.received.find("200 OK"), std::string::npos);
+    if (slow) peer.Say("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    Go(peer);
+    thread_.EndIdle();
+    Go(peer);
+    EXPECT_EQ(IsOver(), !slow);
+    peer.received.clear();
+    handler.timer.cancel();
+    Go(peer);
+    EXPECT_EQ(peer.received.find("200 OK") != std::string::npos, slow);
+    peer.socket.Reset();
+    Go(peer);
+    EXPECT_TRUE(IsOver());
+  }
+}
+
+TEST_P(ConnectionTest, TakesInASmallBodyAndNoLargerOneToAnswerAtOnce) {
   Echo handler;
   std::string requests;
   const std::vector<std::size_t> sizes = {Echo::kMostAtOnce + 1, 10 * 1024, Echo::kMostAtOnce, 5000};

@@ -64,8 +64,8 @@ class Input {
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
   // Waits for something, without a buffer, and does what MoreNow does. kTimeout when the connection's deadline passed.
   aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
-  // Whether there may be something for MoreNow.
-  bool HasArrived() const { return socket_.has_input(); }
+  // Whether there is something for MoreNow.
+  bool HasArrived() { return socket_.LookForInput(); }
   // Waits, without a buffer, until there is something for MoreNow; kTimeout and kDisconnected as above.
   aio::Task<Result<void>> Arrival();
   // What the end of a wait for an event means: `waited` is what PolledSocket::Event returned. Errors as above.

@@ -57,7 +57,7 @@ Router::Place Router::PlaceOf(const wire::RequestHead& head) const {
 }
 
 aio::Task<Response> Router::Handle(Exchange& exchange) {
-  const SteadyTime start = clock_.SteadyNow();
+  exchange.started = clock_.SteadyNow();
   const Place place = PlaceOf(exchange.head);
   Response response;
   if (place.pattern.empty()) {
@@ -72,7 +72,7 @@ aio::Task<Response> Router::Handle(Exchange& exchange) {
     response = answered ? *std::move(answered) : Broken(*place.route, answered.error());
   }
   telemetry_.OnRequest(place.pattern.empty() ? kUnknownRoute : place.pattern, response.status,
-                       clock_.SteadyNow() - start);
+                       clock_.SteadyNow() - exchange.started);
   co_return response;
 }
 

@@ -60,7 +60,7 @@ class Upload {
   // Takes in what has arrived of a body of at most `most` bytes. Not while it might have to wait for the disk: it stays
   // with the client then.
   void TakeInNow(Exchange& exchange, std::uint64_t most) const;
-  // Reads a body that has arrived as a whole, has been looked at since `since`, and is not needed any more.
+  // Reads a body that has arrived as a whole, has been looked at, and is not needed any more.
   void Take(Exchange& exchange) const;
 
   // The digest that the client says the body has (Repr-Digest, RFC 9530); empty when it says none.

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
-#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -32,9 +32,10 @@ int MakeEpoll() {
 
 Poller::Poller(asio::io_context& io) : io_(io), epoll_(io, MakeEpoll()) {}
 
-bool Poller::Add(PolledSocket& socket) {
+void Poller::Add(PolledSocket& socket) {
   epoll_event event{.events = kInput, .data = {.ptr = &socket}};
-  return ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, socket.fd_.Get(), &event) == 0;
+  if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, socket.fd_.Get(), &event) == 0) return;
+  throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 void Poller::Remove(PolledSocket& socket) {
@@ -83,15 +84,21 @@ void Poller::Dispatch() {
 PolledSocket::PolledSocket(Socket socket, Poller& poller) : poller_(poller) {
   if (!socket.is_open()) return;
   boost::system::error_code failed;
-  socket.non_blocking(true, failed);
-  is_tcp_ = socket.local_endpoint(failed).protocol().family() != AF_UNIX;
+  const int family = socket.local_endpoint(failed).protocol().family();
+  is_tcp_ = family == AF_INET || family == AF_INET6;
   fd_.Reset(socket.release(failed));
-  if (!poller_.Add(*this)) fd_.Reset();
+  poller_.Add(*this);
 }
 
 PolledSocket::~PolledSocket() {
-  if (waiter_) poller_.OnWaitEnds();
+  assert(!waiter_);
   if (fd_) poller_.Remove(*this);
+}
+
+bool PolledSocket::LookForInput() {
+  char byte = 0;
+  if (has_input_ && ::recv(fd_.Get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) has_input_ = false;
+  return has_input_;
 }
 
 std::optional<Result<std::size_t>> PolledSocket::ReceiveNow(std::span<char> into) {
@@ -101,7 +108,8 @@ std::optional<Result<std::size_t>> PolledSocket::ReceiveNow(std::span<char> into
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
     const auto received = static_cast<std::size_t>(n);
-    // What comes from now on is an event. A Unix socket also stops where descriptors were sent along (unix(7)).
+    // What comes from now on is an event. A Unix socket also stops where descriptors were sent along (unix(7)). So does
+    // TCP at urgent data, which has no place in HTTP: who sends it waits for what he sends next.
     if (is_tcp_ && received < into.size() && !is_hung_up_) has_input_ = false;
     return received;
   }
@@ -142,6 +150,7 @@ bool PolledSocket::Watch(std::uint32_t events) {
 aio::Task<bool> PolledSocket::Event(Watcher* watcher) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
       [this, watcher](Waiter waiter) {
+        assert(!waiter_);
         auto slot = asio::get_associated_cancellation_slot(waiter);
         waiter_.emplace(std::move(waiter));
         watcher_ = watcher;

@@ -33,7 +33,7 @@ class Poller {
 
  private:
   friend class PolledSocket;
-  bool Add(PolledSocket& socket);
+  void Add(PolledSocket& socket);
   void Remove(PolledSocket& socket);
   void OnWaitBegins();
   void OnWaitEnds();
@@ -58,11 +58,11 @@ class Watcher {
   ~Watcher() = default;
 };
 
-// A connection to a client. One task at a time waits for it.
+// A connection to a client. Nobody waits for it when it goes.
 class PolledSocket {
  public:
-  // Takes `socket`, which may be closed, out of Asio's reactor; `poller` outlives this. One that cannot be polled is
-  // closed.
+  // Takes `socket`, which may be closed, out of Asio's reactor; `poller` outlives this. Throws std::system_error when
+  // the kernel has no room for one more (epoll_ctl(2)).
   PolledSocket(Socket socket, Poller& poller);
   ~PolledSocket();
   PolledSocket(const PolledSocket&) = delete;
@@ -72,21 +72,24 @@ class PolledSocket {
   int native_handle() const { return fd_.Get(); }
   // There may be something to receive, or the end of it; known from the last event and what was received since.
   bool has_input() const { return has_input_; }
+  // The same for certain; costs a call where there may be something.
+  bool LookForInput();
   // The client has closed the connection, or its sending half of it, though there may still be something to receive.
   bool is_hung_up() const { return is_hung_up_; }
 
   // The number of bytes received without waiting, at least one; empty when there is nothing. kDisconnected at the end
   // of the stream, and for a connection that is lost. `into` is not empty.
   std::optional<Result<std::size_t>> ReceiveNow(std::span<char> into);
-  // The number of bytes sent without waiting, perhaps 0. What went wrong shows at the next Receive.
+  // The number of bytes sent without waiting, perhaps 0. What went wrong shows at the next ReceiveNow.
   std::size_t SendNow(std::string_view bytes);
   // Sends all of it; false when the connection is lost or the wait was cancelled.
   aio::Task<bool> Send(std::string_view bytes);
   // Tells the client that nothing more will be sent.
   void EndSending();
 
-  // The next thing that happens after this call, and that `watcher` does not deal with: look again then. False when
-  // the wait was cancelled.
+  // The next thing that happens after this call, and that `watcher` does not deal with: look again then. Of what
+  // has_input tells already nothing need ever come: look at that before, and within the wait, too. False when the wait
+  // was cancelled. One task at a time.
   aio::Task<bool> Event(Watcher* watcher = nullptr);
   // Ends the wait that there is, soon.
   void CancelWait();

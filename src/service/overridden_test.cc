@@ -131,6 +131,9 @@ TEST_F(OverriddenTest, TheCachedVerdictCountsAgainAsSoonAsTheOverrideIsGone) {
   Say("a", VerdictKind::kClean);
   EXPECT_EQ(Scan("a").kind(), VerdictKind::kClean);
   EXPECT_EQ(StateOf("a").answer->kind(), VerdictKind::kClean);
+  const auto now = scans_.FindNow(DigestOf("a"));
+  ASSERT_TRUE(now && now->answer);
+  EXPECT_EQ(now->answer->kind(), VerdictKind::kClean);
   overrides_.Drop(DigestOf("a"));
   EXPECT_EQ(Scan("a").kind(), VerdictKind::kUnscannable);
   EXPECT_EQ(StateOf("a").answer->kind(), VerdictKind::kUnscannable);

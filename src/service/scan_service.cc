@@ -91,13 +91,6 @@ bool ScanService::IsFresh(const Verdict& verdict) const {
   return engine != nullptr && (made == engine || lazaret::IsFresh(*made, *engine, settings_.sharing));
 }
 
-std::optional<ScanStatus> ScanService::UnderWay(const Digest& digest) {
-  std::lock_guard lock(mutex_);
-  const auto entry = flights_.find(digest);
-  if (entry == flights_.end() || entry->second->abandoned || entry->second->result.IsSet()) return std::nullopt;
-  return entry->second->scanning ? ScanStatus::kScanning : ScanStatus::kQueued;
-}
-
 VerdictPtr ScanService::FindLanded(const Digest& digest) {
   std::lock_guard lock(mutex_);
   const auto entry = flights_.find(digest);
@@ -424,7 +417,13 @@ aio::Task<> ScanService::Remember(Digest digest, VerdictPtr verdict) {
 
 aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
   if (auto overridden = FindOverride(digest)) co_return ScanState{ScanStatus::kDone, std::move(overridden)};
-  if (const auto status = UnderWay(digest)) co_return ScanState{*status, {}};
+  {
+    std::lock_guard lock(mutex_);
+    const auto entry = flights_.find(digest);
+    if (entry != flights_.end() && !entry->second->abandoned && !entry->second->result.IsSet()) {
+      co_return ScanState{entry->second->scanning ? ScanStatus::kScanning : ScanStatus::kQueued, {}};
+    }
+  }
   VerdictPtr verdict = FindLanded(digest);
   if (verdict == nullptr) {
     auto found = co_await LookUp(digest);
@@ -439,7 +438,10 @@ aio::Task<Result<ScanState>> ScanService::Find(Digest digest) {
 
 std::optional<ScanState> ScanService::FindNow(const Digest& digest) {
   if (auto overridden = FindOverride(digest)) return ScanState{ScanStatus::kDone, std::move(overridden)};
-  if (UnderWay(digest)) return std::nullopt;
+  {
+    std::lock_guard lock(mutex_);
+    if (flights_.contains(digest)) return std::nullopt;
+  }
   VerdictPtr verdict = cache_.Peek(digest);
   if (verdict == nullptr || verdict->IsPassing() || !IsFresh(*verdict)) return std::nullopt;
   return ScanState{ScanStatus::kDone, Answer{std::move(verdict), true, true}};

@@ -148,8 +148,6 @@ class ScanService {
   bool MayServeStale(const Verdict& verdict) const;
   bool RescanLater(const ContentPtr& content);
   aio::Task<> Rescan(ContentPtr content);
-  // kQueued or kScanning; empty when no scan of it is under way.
-  std::optional<ScanStatus> UnderWay(const Digest& digest);
   // The verdict of a scan that has landed, while the cache may not have it yet.
   VerdictPtr FindLanded(const Digest& digest);
   // What memory or the cache has; a stale verdict only when neither has a fresh one.

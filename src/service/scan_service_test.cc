@@ -124,6 +124,7 @@ TEST_F(ScanServiceTest, SharesOneScanBetweenAllWhoAskMeanwhile) {
   for (int i = 0; i < 10; ++i) pending.push_back(Start("a"));
   Turn();
   EXPECT_EQ(Run(service().Find(DigestOf("a")))->status, ScanStatus::kScanning);
+  EXPECT_FALSE(service().FindNow(DigestOf("a")));
   engine_.released = true;
   for (Pending& one : pending) {
     const auto answer = Wait(one);
