@@ -86,7 +86,7 @@ def main() -> int:
     arguments.work.mkdir(parents=True, exist_ok=True)
     context = Context(BENCH.parent, arguments.programs.resolve(), arguments.work.resolve(), arguments.quick,
                       arguments.rounds or (2 if arguments.quick else 5))
-    saved = context.work / "sections"
+    saved = arguments.results.resolve().parent / "figures"
     failed = []
     for name in arguments.sections:
         described, started = machine.describe(context.root), time.monotonic()

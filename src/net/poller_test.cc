@@ -299,6 +299,8 @@ TEST_P(PollerTest, LeavesTimersTheirTurnWhileSocketsNeverRest) {
   // Whoever drains all events before it goes on never comes back from here.
   io_.restart();
   while (!over) io_.run_one();
+  pair.server->CancelWait();
+  Go();
 }
 
 TEST_P(PollerTest, KeepsTheThreadRunningWhileSomebodyWaits) {
