@@ -2,11 +2,20 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/memory_file.h"
 #include "base/seqpacket.h"
 
 namespace lazaret {
@@ -53,6 +62,40 @@ TEST(FormatRfc3339, PadsEveryField) {
   const WallTime time = std::chrono::sys_days{std::chrono::March / 4 / 2026} + std::chrono::hours(5) +
                         std::chrono::minutes(6) + seconds(7) + milliseconds(8);
   EXPECT_EQ(FormatRfc3339(time), "2026-03-04T05:06:07.008Z");
+}
+
+TEST(MemoryFile, CannotBeChangedOnceItIsSealed) {
+  const auto file = MakeSealedMemoryFile(AsBytes("content"));
+  ASSERT_TRUE(file) << file.error().what;
+  const UniqueFd again(::open(fmt::format("/proc/self/fd/{}", file->Get()).c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(again);
+  for (const int fd : {file->Get(), again.Get()}) {
+    EXPECT_EQ(::pwrite(fd, "C", 1, 0), -1);
+    EXPECT_EQ(::ftruncate(fd, 1), -1);
+    EXPECT_EQ(::ftruncate(fd, 100), -1);
+    EXPECT_EQ(::mmap(nullptr, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+    EXPECT_EQ(::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1) << "the seals are sealed";
+    void* const at = ::mmap(nullptr, 7, PROT_READ, MAP_SHARED, fd, 0);
+    ASSERT_NE(at, MAP_FAILED);
+    EXPECT_EQ(::mprotect(at, 7, PROT_READ | PROT_WRITE), -1);
+    EXPECT_EQ(std::string_view(static_cast<const char*>(at), 7), "content");
+    ::munmap(at, 7);
+  }
+}
+
+TEST(MemoryFile, IsSealedWhoeverHoldsItsPages) {
+  const auto file = MakeMemoryFile();
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(WriteAll(file->Get(), AsBytes("content"), "writing"));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  loff_t from = 0;
+  ASSERT_EQ(::splice(file->Get(), &from, in.Get(), nullptr, 7, 0), 7) << "the pipe holds the page now";
+  const auto sealed = SealMemoryFile(file->Get());
+  EXPECT_TRUE(sealed) << sealed.error().what;
+  EXPECT_EQ(::pwrite(file->Get(), "C", 1, 0), -1);
 }
 
 TEST(CoarseSteadyNow, IsOfTheSteadyClock) {

@@ -27,7 +27,9 @@ Result<void> WriteAll(int fd, Bytes bytes, std::string_view doing) {
 }
 
 Result<void> SealMemoryFile(int fd) {
-  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+  // Not F_SEAL_WRITE: it waits up to 166 ms for whoever in the kernel holds one of the pages, and fails then (EBUSY).
+  // It differs for mappings that can be written already, of which there are none.
+  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0) {
     return std::unexpected(SystemError("sealing a content", errno));
   }
   return {};
