@@ -101,6 +101,7 @@ void ScannerPool::Notify(std::function<void(const Error&)> on_death, std::functi
 
 void ScannerPool::Publish(EngineInfoPtr engine, std::string reason) {
   std::lock_guard lock(mutex_);
+  current_now_ = engine.get();
   current_ = std::move(engine);
   not_ready_reason_ = std::move(reason);
 }

@@ -56,6 +56,7 @@ class ScannerPool final : public Engine {
   aio::Task<> Stop();
 
   EngineInfoPtr Current() const override;
+  bool IsCurrent(const EngineInfo& info) const override { return current_now_ == &info; }
   std::string NotReadyReason() const override;
   std::size_t Slots() const override { return settings_.slots; }
   bool EndsCancelledScans() const override { return true; }
@@ -100,6 +101,7 @@ class ScannerPool final : public Engine {
   std::atomic<std::size_t> busy_count_ = 0;
   mutable std::mutex mutex_;  // guards what other threads read
   EngineInfoPtr current_;
+  std::atomic<const EngineInfo*> current_now_ = nullptr;  // the same without the lock
   std::string not_ready_reason_;
 };
 

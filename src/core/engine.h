@@ -17,6 +17,8 @@ class Engine {
 
   // What scans are made with now; null while the engine cannot scan. Any thread.
   virtual EngineInfoPtr Current() const = 0;
+  // Whether Current() is this very one: asked for every known content. Any thread.
+  virtual bool IsCurrent(const EngineInfo& info) const { return Current().get() == &info; }
   // Why Current() is null, in one sentence for an operator. Any thread.
   virtual std::string NotReadyReason() const = 0;
   // How many scans can run at once; at least 1.

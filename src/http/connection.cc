@@ -141,7 +141,9 @@ std::optional<Connection::Next> Connection::AnswerNow(const std::string& text) {
   const auto response = handler_.HandleNow(exchange);
   if (!response) return std::nullopt;
   const bool keep = body.SkipNow() && MayKeep(*head, *response);
-  const std::string bytes = Serialize(*response, *head, keep);
+  thread_local std::string bytes;  // keeps its memory
+  bytes.clear();
+  Serialize(*response, *head, keep, bytes);
   if (const std::size_t sent = socket_.SendNow(bytes); sent < bytes.size()) unsent_ = bytes.substr(sent);
   return keep ? Next::kKeep : Next::kClose;
 }
@@ -156,7 +158,9 @@ aio::Task<Connection::Next> Connection::Answer(std::string text) {
 
   // A refusal is sent before the body has come; only then is the body read past, when that is cheap.
   const bool keep = MayKeep(*head, response) && body.CanSkip(kMostSkipped);
-  if (!co_await Send(Serialize(response, *head, keep))) co_return Next::kDrop;
+  std::string bytes;
+  Serialize(response, *head, keep, bytes);
+  if (!co_await Send(std::move(bytes))) co_return Next::kDrop;
   if (!keep) co_return Next::kClose;
   co_return co_await body.Skip(kMostSkipped) ? Next::kKeep : Next::kClose;
 }
@@ -165,10 +169,10 @@ bool Connection::MayKeep(const wire::RequestHead& head, const Response& response
   return head.keep_alive && !response.close && !draining_;
 }
 
-std::string Connection::Serialize(const Response& response, const wire::RequestHead& head, bool keep) {
+void Connection::Serialize(const Response& response, const wire::RequestHead& head, bool keep, std::string& out) {
   // A client of HTTP/1.0 takes the connection to end unless it is told otherwise (RFC 9112 C.2.2).
   const std::string_view connection = !keep ? kClosing : head.minor_version == 0 ? "keep-alive" : "";
-  return http::Serialize(response, date_.Now(), connection, head.method == "HEAD");
+  AppendTo(out, response, date_.Now(), connection, head.method == "HEAD");
 }
 
 aio::Task<bool> Connection::Write(Response response, std::string_view connection) {

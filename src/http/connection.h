@@ -44,7 +44,7 @@ class Connection final : private net::Watcher {
   std::optional<Next> AnswerNow(const std::string& text);
   aio::Task<Next> Answer(std::string text);
   bool MayKeep(const wire::RequestHead& head, const Response& response) const;
-  std::string Serialize(const Response& response, const wire::RequestHead& head, bool keep);
+  void Serialize(const Response& response, const wire::RequestHead& head, bool keep, std::string& out);
   aio::Task<bool> Write(Response response, std::string_view connection);
   aio::Task<bool> Send(std::string bytes);
   aio::Task<> CloseGently();

@@ -32,9 +32,15 @@ std::string_view ReasonPhrase(int status) {
 }
 
 std::string Serialize(const Response& response, std::string_view date, std::string_view connection, bool head_only) {
-  // Appended piece by piece: this is written for every answer, and a format string costs several times as much.
   std::string out;
-  out.reserve(256 + response.body.size());
+  AppendTo(out, response, date, connection, head_only);
+  return out;
+}
+
+void AppendTo(std::string& out, const Response& response, std::string_view date, std::string_view connection,
+              bool head_only) {
+  // Appended piece by piece: this is written for every answer, and a format string costs several times as much.
+  out.reserve(out.size() + 256 + response.body.size());
   const auto append = [&out](auto... pieces) { (out.append(pieces), ...); };
   append("HTTP/1.1 ", fmt::format_int(response.status).c_str(), " ", ReasonPhrase(response.status));
   append("\r\nServer: lazaret\r\nDate: ", date, "\r\nContent-Type: ", response.content_type);
@@ -44,7 +50,6 @@ std::string Serialize(const Response& response, std::string_view date, std::stri
   if (!connection.empty()) append("Connection: ", connection, "\r\n");
   out += "\r\n";
   if (!head_only) out += response.body;
-  return out;
 }
 
 }  // namespace lazaret::http

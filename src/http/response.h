@@ -24,5 +24,8 @@ std::string_view ReasonPhrase(int status);
 // The whole answer as sent (RFC 9112). `date` is an IMF-fixdate, `connection` the value of the Connection field or
 // empty. `head_only` leaves the body out, for HEAD.
 std::string Serialize(const Response& response, std::string_view date, std::string_view connection, bool head_only);
+// The same at the end of `out`.
+void AppendTo(std::string& out, const Response& response, std::string_view date, std::string_view connection,
+              bool head_only);
 
 }  // namespace lazaret::http

@@ -86,9 +86,10 @@ Result<void> ScanService::CheckAdmission(std::uint64_t size) const {
 }
 
 bool ScanService::IsFresh(const Verdict& verdict) const {
-  const EngineInfoPtr engine = engine_.Current();
   const EngineInfoPtr& made = verdict.record().engine;
-  return engine != nullptr && (made == engine || lazaret::IsFresh(*made, *engine, settings_.sharing));
+  if (engine_.IsCurrent(*made)) return true;
+  const EngineInfoPtr engine = engine_.Current();
+  return engine != nullptr && lazaret::IsFresh(*made, *engine, settings_.sharing);
 }
 
 VerdictPtr ScanService::FindLanded(const Digest& digest) {
