@@ -87,14 +87,16 @@ def run(context: Context) -> Section:
                 ("POST 1 KiB", "", {"body_size": KIB}),
                 ("POST 1 MiB", "", {"body_size": MIB}),
                 ("POST 1 KiB, digest first", "", {"body_size": KIB, "hash_first": True}),
-                ("POST 1 MiB, digest first", "", {"body_size": MIB, "hash_first": True}),
                 ("GET of the scan", "/v1/scans/{id}", {"body_size": KIB, "get": True})):
             # All of these answers are looked at, but not while the rates are compared: to read a verdict costs the load
             # generator, on the same cores, more than to read two letters.
             load.run(context, server.url + path, **options, connections=32, requests=1000, warm_up=0, expect="clean")
             options = {**options, "connections": 32, "expect": "nothing"}
             measured = {"Lazaret": Measured(context, server, path, options)}
-            if "hash_first" not in options:
+            if "hash_first" in options:
+                load.run(context, server.url + path, **{**options, "body_size": MIB, "expect": "clean"}, requests=1000, warm_up=0)
+                measured["the same, 1 MiB"] = Measured(context, server, path, {**options, "body_size": MIB})
+            else:
                 measured["nginx"] = Measured(context, nginx, path or "/", options)
             if "get" not in options and "hash_first" not in options:
                 measured["without hashing"] = Measured(context, unhashed, path, options)
@@ -110,7 +112,7 @@ def run(context: Context) -> Section:
     sha = {size: sha256_mb_s(size) for size in (KIB, MIB)}
     small = rounds.ratio(rates["POST 1 KiB"], "Lazaret", "nginx")
     big = rounds.ratio(rates["POST 1 MiB"], "Lazaret", "without hashing")
-    first = rounds.median(rates["POST 1 MiB, digest first"]["Lazaret"]) / rounds.median(rates["POST 1 KiB, digest first"]["Lazaret"])
+    first = rounds.ratio(rates["POST 1 KiB, digest first"], "the same, 1 MiB", "Lazaret")
     small_cpu = cpu_ratio(all_measured["POST 1 KiB"], "nginx")
     big_cpu = cpu_ratio(all_measured["POST 1 MiB"], "without hashing")
     section.aims += [aim("Hits, 1 KiB: requests a second, of nginx's `return 200`", "1.00", f"{small:.2f}; by the servers' CPU for each answer {small_cpu:.2f}",
@@ -118,7 +120,7 @@ def run(context: Context) -> Section:
                      aim("Hits, 1 MiB: of the same server without hashing", "0.80", f"{big:.2f}; by the servers' CPU for each answer {big_cpu:.2f}",
                          big >= 0.8, all_measured["POST 1 MiB"], ("Lazaret", "without hashing")),
                      aim("Hits with the digest first: 1 MiB, of 1 KiB", "0.95 or more", f"{first:.2f}", first >= 0.95,
-                         {size: all_measured[f"POST {size}, digest first"]["Lazaret"] for size in ("1 KiB", "1 MiB")}, ("1 KiB", "1 MiB"))]
+                         all_measured["POST 1 KiB, digest first"], ("Lazaret", "the same, 1 MiB"))]
     section.tables += [Table("Requests a second, 32 connections",
                              ["request", "server", "requests/s", "Lazaret is, by rate", "by CPU", "CPU us each", "p50 ms", "p99 ms", "generator"], rows,
                              "The load generator has its share of the same cores, which draws the ratio of rates towards 1. CPU: of the server's processes, for each "
