@@ -17,7 +17,9 @@ def _output(*command: str) -> str:
 def describe(root: Path) -> dict[str, str]:
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
-    changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    # What is written from the figures is no change of what is measured.
+    changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", ".",
+                      *(f":!bench/{written}" for written in ("RESULTS.md", "figures", "plots")))
     huge = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
