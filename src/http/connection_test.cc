@@ -217,10 +217,14 @@ TEST_P(ConnectionTest, AnswersWhateverComesWhileItWaits) {
 
 TEST_P(ConnectionTest, EndsWhenItsHandlerThrowsWhileItWaits) {
   Echo handler;
-  const std::string received = TalkInSteps(handler, {"GET /now/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
-                                                     "GET /throw HTTP/1.1\r\nHost: a\r\n\r\n"});
-  EXPECT_NE(received.find("/now/1"), std::string::npos);
-  EXPECT_EQ(thread_.tasks().size(), 0u);
+  Peer peer = Connect(handler);
+  peer.Say("GET /now/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  Go(peer);
+  EXPECT_NE(peer.received.find("/now/1"), std::string::npos);
+  EXPECT_FALSE(IsOver());
+  peer.Say("GET /throw HTTP/1.1\r\nHost: a\r\n\r\n");
+  Go(peer);
+  EXPECT_TRUE(IsOver());
 }
 
 TEST_P(ConnectionTest, EndsWhenTheClientHasSentItsLastRequest) {

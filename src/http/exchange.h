@@ -24,7 +24,7 @@ struct Exchange {
   Input& input;
   aio::TaskGroup& tasks;           // of the connection's thread
   bool client_gone = false;        // there is nobody to answer any more
-  SteadyTime started = {};         // when its handling began
+  SteadyTime started = {};         // when its handling began; the router says
   std::string_view variable = {};  // what stands in the path where the route has a variable piece
 
   // The result of `task`; empty, and the task is cancelled, when the client leaves first. What the client sends

@@ -13,13 +13,17 @@
 #include <system_error>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace lazaret::net {
 namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kMostAtOnce = 64;   // events taken in by one call
-constexpr std::size_t kMostInARow = 128;  // events handed on before timers and other tasks of the thread get their turn
+// Handed on before timers and other tasks of the thread get their turn. An event can be a megabyte to be hashed.
+constexpr std::size_t kMostInARow = 128;
+constexpr std::size_t kMostAtOnce = 16;  // taken in by one call
+constexpr milliseconds kLongest{8};
 constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 int MakeEpoll() {
@@ -68,9 +72,10 @@ void Poller::Arm() {
                     });
 }
 
-void Poller::Dispatch() {
+void Poller::Dispatch() noexcept {
   std::array<epoll_event, kMostAtOnce> events;
-  for (std::size_t handed_on = 0; handed_on < kMostInARow; handed_on += events_.size()) {
+  const SteadyTime end = CoarseSteadyNow() + kLongest;
+  for (std::size_t handed_on = 0; handed_on < kMostInARow && CoarseSteadyNow() < end; handed_on += events_.size()) {
     const int n = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
     events_ = std::span(events).first(static_cast<std::size_t>(std::max(n, 0)));
     if (events_.empty()) return;

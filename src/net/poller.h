@@ -38,7 +38,7 @@ class Poller {
   void OnWaitBegins();
   void OnWaitEnds();
   void Arm();
-  void Dispatch();
+  void Dispatch() noexcept;
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;

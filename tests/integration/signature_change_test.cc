@@ -26,12 +26,17 @@ std::vector<std::string> Names(const Result<Verdict>& verdict) {
 TEST_F(SignatureChange, IsNoticedAndMovedOverTo) {
   SignatureRunner& runner = Start();
   const Digest first = Set();
+  const EngineInfoPtr engine = runner.Current();
+  ASSERT_NE(engine, nullptr);
+  EXPECT_TRUE(runner.IsCurrent(*engine));
   EXPECT_EQ(runner.Status().last_mode, "start");
   EXPECT_EQ(runner.Says("a needle two here"), "clean");
   Put("two.ndb", FindsText("Test.Two", "needle two"));
   const Digest second = Set();
   ASSERT_TRUE(runner.Becomes([&](const SignatureStatus& s) { return s.previous.has_value(); })) << runner.Reason();
   EXPECT_TRUE(runner.IsInUse(second));
+  EXPECT_FALSE(runner.IsCurrent(*engine));
+  EXPECT_TRUE(runner.IsCurrent(*runner.Current()));
   const auto verdict = runner.Scan("a needle two here");
   ASSERT_TRUE(verdict);
   EXPECT_EQ(verdict->kind(), VerdictKind::kInfected);
@@ -406,8 +411,11 @@ TEST_F(SignatureChange, DoesNotKeepTheManagerFromReplacingADeadZygote) {
   }));
   ASSERT_TRUE(Halt(loaders[0]));  // which it does itself, too
   fs::remove(root_ / "hang");
+  const EngineInfoPtr engine = runner.Current();
+  ASSERT_NE(engine, nullptr);
   ASSERT_TRUE(ProcessHandle(zygotes[0]).Kill());
   EXPECT_TRUE(Eventually([&] { return runner.Current() == nullptr; }));
+  EXPECT_FALSE(runner.IsCurrent(*engine));
   EXPECT_TRUE(Eventually([&] { return runner.IsInUse(first); }));
   EXPECT_TRUE(Eventually([&] { return runner.Says("a needle two here") == "infected"; })) << "and it goes on then";
 }

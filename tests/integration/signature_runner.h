@@ -89,6 +89,7 @@ class SignatureRunner {
     return status.last_refusal ? status.last_refusal->why.reason : "";
   }
   EngineInfoPtr Current() const { return pool_.Current(); }
+  bool IsCurrent(const EngineInfo& info) const { return pool_.IsCurrent(info); }
   bool IsInUse(const Digest& set) const {
     const auto engine = Current();
     return engine != nullptr && engine->signature_set == set;
