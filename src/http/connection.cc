@@ -44,6 +44,7 @@ aio::Task<> Connection::Run() {
         const bool waited = co_await socket_.Event(this);
         if (failure_) std::rethrow_exception(failure_);
         next = std::exchange(answered_, std::nullopt);
+        if (!head_.empty()) next = co_await Answer(std::exchange(head_, {}));
         if (auto may_go_on = input_.AfterWait(waited); !next && !may_go_on) {
           head = std::unexpected(std::move(may_go_on).error());
           break;
@@ -62,7 +63,7 @@ aio::Task<> Connection::Run() {
       if (co_await Write(handler_.OnBadHead(error), kClosing)) co_await CloseGently();
       co_return;
     }
-    if (!next && !std::exchange(was_tried_, false)) next = AnswerNow(**head);
+    if (!next) next = AnswerNow(**head);
     if (!next) next = co_await Answer(**std::move(head));
     if (!unsent_.empty() && !co_await Send(std::exchange(unsent_, {}))) co_return;
     if (*next == Next::kDrop) co_return;
@@ -85,7 +86,6 @@ bool Connection::OnEvent() {
     answered_ = AnswerNow(**head);
     if (!answered_) {
       head_ = **std::move(head);
-      was_tried_ = true;
       return false;
     }
     if (*answered_ != Next::kKeep || !unsent_.empty() || !input_.buffered().empty()) return false;
@@ -107,7 +107,6 @@ void Connection::WaitForRequest() {
 
 // The next head leaves the read buffer, so that the body can use it; empty when it is not all here.
 std::optional<Result<std::string>> Connection::TakeHead() {
-  if (!head_.empty()) return std::exchange(head_, {});
   const std::string_view buffered = input_.buffered();
   if (buffered.empty()) {
     if (draining_) return Fail(Errc::kDisconnected, "the server is ending");

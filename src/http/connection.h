@@ -61,8 +61,7 @@ class Connection final : private net::Watcher {
   std::size_t searched_ = 0;  // bytes of a head that are known not to hold its end
   bool is_new_ = true;        // no request has come yet
   // What OnEvent leaves to Run.
-  std::string head_;  // for which AnswerNow was tried
-  bool was_tried_ = false;
+  std::string head_;  // of a request that is for Answer
   std::optional<Next> answered_;
   std::string unsent_;
   std::exception_ptr failure_;

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -12,7 +11,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -26,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "net/sample_connection.h"
 
 namespace lazaret::http {
 namespace {
@@ -93,20 +92,7 @@ class ConnectionTest : public testing::TestWithParam<int> {
   };
 
   Peer Connect(Handler& handler) {
-    net::Socket server(thread_.io());
-    UniqueFd client;
-    if (GetParam() == AF_UNIX) {
-      std::array<int, 2> ends{};
-      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
-      client = UniqueFd(ends[0]);
-      server.assign(asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-    } else {
-      asio::ip::tcp::acceptor acceptor(thread_.io(), {asio::ip::address_v4::loopback(), 0});
-      asio::ip::tcp::socket socket(thread_.io());
-      socket.connect(acceptor.local_endpoint());
-      client = UniqueFd(socket.release());
-      server = acceptor.accept();
-    }
+    auto [server, client] = net::SampleConnection(thread_.io(), GetParam());
     Peer peer{std::move(client),
               std::make_unique<Connection>(std::move(server), thread_, date_, handler, settings_, draining_)};
     EXPECT_TRUE(thread_.tasks().Spawn(peer.connection->Run()));

@@ -81,10 +81,10 @@ Result<void> Input::AfterWait(bool waited) const {
   return {};
 }
 
-aio::Task<Result<void>> Input::More(std::size_t most) {
+aio::Task<Result<void>> Input::More() {
   for (;;) {
     if (auto arrived = co_await Arrival(); !arrived) co_return arrived;
-    if (auto now = MoreNow(most)) co_return *std::move(now);
+    if (auto now = MoreNow()) co_return *std::move(now);
   }
 }
 

@@ -63,7 +63,7 @@ class Input {
   // kDisconnected at the end of the stream, kTooLarge when the buffer is full of unconsumed bytes.
   std::optional<Result<void>> MoreNow(std::size_t most = net::BufferPool::kBufferBytes);
   // Waits for something, without a buffer, and does what MoreNow does. kTimeout when the connection's deadline passed.
-  aio::Task<Result<void>> More(std::size_t most = net::BufferPool::kBufferBytes);
+  aio::Task<Result<void>> More();
   // Whether there is something for MoreNow.
   bool HasArrived() { return socket_.LookForInput(); }
   // Waits, without a buffer, until there is something for MoreNow; kTimeout and kDisconnected as above.

@@ -8,25 +8,23 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_future.hpp>
 
-#include <array>
-#include <cstdlib>
-#include <cstring>
 #include <future>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/seqpacket.h"
+#include "net/sample_connection.h"
 
 namespace lazaret::net {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 // A socket that is polled, and its other end.
 struct Pair {
@@ -42,19 +40,8 @@ struct Pair {
 class PollerTest : public testing::TestWithParam<int> {
  protected:
   Pair Connect() {
-    Socket server(io_);
-    if (GetParam() == AF_UNIX) {
-      std::array<int, 2> ends{};
-      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
-      server.assign(asio::generic::stream_protocol(AF_UNIX, 0), ends[1]);
-      return {std::make_unique<PolledSocket>(std::move(server), poller_), UniqueFd(ends[0])};
-    }
-    tcp::acceptor acceptor(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-    tcp::socket client(io_);
-    client.connect(acceptor.local_endpoint());
-    client.non_blocking(false);
-    server = acceptor.accept();
-    return {std::make_unique<PolledSocket>(std::move(server), poller_), UniqueFd(client.release())};
+    auto [server, client] = SampleConnection(io_, GetParam());
+    return {std::make_unique<PolledSocket>(std::move(server), poller_), std::move(client)};
   }
   // Until nothing moves any more; what was sent over loopback has arrived by then.
   void Go() {
@@ -170,21 +157,8 @@ TEST_P(PollerTest, TellsOfALostConnection) {
 TEST_P(PollerTest, ReceivesWhatLiesBehindDescriptors) {
   if (GetParam() != AF_UNIX) GTEST_SKIP() << "only Unix sockets carry descriptors";
   const Pair pair = Connect();
-  std::string text = "with";
-  iovec piece{.iov_base = text.data(), .iov_len = text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
   const int sent = pair.client.Get();
-  std::memcpy(CMSG_DATA(header), &sent, sizeof sent);
-  ASSERT_EQ(::sendmsg(pair.client.Get(), &message, 0), 4);
+  ASSERT_TRUE(SendPacket(pair.client.Get(), AsBytes("with"), std::span(&sent, 1)));
   pair.Say("behind");
   Await(*pair.server);
   EXPECT_EQ(Receive(*pair.server), "with");
